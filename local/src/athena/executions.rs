@@ -1,0 +1,302 @@
+//! The queries that were started: their states, their results, and the tasks that run them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use datafusion::common::runtime::SpawnedTask;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinError};
+use uuid::Uuid;
+
+use super::engine::Answer;
+use super::failure::Failure;
+
+/// Queries beyond these wait as `QUEUED`.
+const RUNNING_AT_ONCE: usize = 4;
+
+/// Finished executions are forgotten beyond this number…
+const FINISHED_KEPT: usize = 1_000;
+
+/// …and at this age. Athena keeps them for 45 days, but in no one's memory.
+const KEPT_FOR: Duration = Duration::from_hours(1);
+
+/// Every execution that is still known.
+#[derive(Debug)]
+pub struct Executions {
+    shared: Arc<Shared>,
+}
+
+/// What a client asked to run.
+#[derive(Debug, Clone, Default)]
+pub struct Submission {
+    /// SQL.
+    pub query: String,
+    /// A repeated token with the same query names the execution it started first.
+    pub token: Option<String>,
+    /// The database of unqualified tables.
+    pub database: Option<String>,
+    /// Only reported back.
+    pub workgroup: String,
+}
+
+/// One query and what became of it.
+#[derive(Debug)]
+pub struct Execution {
+    /// A UUID.
+    pub id: String,
+    /// What was asked.
+    pub submission: Submission,
+    /// What has become of it so far.
+    pub state: State,
+    /// When it was asked.
+    pub submitted_at: Timestamp,
+    /// When it stopped being `QUEUED`.
+    pub began_at: Option<Timestamp>,
+    /// When it came to its final state.
+    pub ended_at: Option<Timestamp>,
+    task: AbortHandle,
+}
+
+/// The states of an execution; the last three are final.
+#[derive(Debug)]
+pub enum State {
+    /// Waiting for its turn.
+    Queued,
+    /// In the engine.
+    Running,
+    /// Done.
+    Succeeded(Answer),
+    /// Given up by the engine.
+    Failed(Failure),
+    /// Stopped by a client.
+    Cancelled,
+}
+
+/// Why an execution cannot be named or started.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExecutionError {
+    /// Never started, or forgotten.
+    #[error("QueryExecution {0} was not found")]
+    NotFound(String),
+    /// The token has started another query before.
+    #[error("Idempotent parameters do not match")]
+    TokenReused,
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Oldest first.
+    known: Mutex<VecDeque<Execution>>,
+    turns: Semaphore,
+}
+
+impl Default for Executions {
+    fn default() -> Self {
+        Self { shared: Arc::new(Shared { known: Mutex::default(), turns: Semaphore::new(RUNNING_AT_ONCE) }) }
+    }
+}
+
+impl Executions {
+    /// Runs `job` in the background and returns the id to ask for it by; a token seen before
+    /// returns the earlier id and drops `job`. A `job` that panics has failed.
+    ///
+    /// # Errors
+    ///
+    /// When the token has started another query before.
+    pub fn start(
+        &self,
+        submission: Submission,
+        job: impl Future<Output = Result<Answer, Failure>> + Send + 'static,
+    ) -> Result<String, ExecutionError> {
+        // Held until the execution is listed: its task, which reports there, may already run.
+        let mut known = self.shared.known();
+        let earlier = known.iter().find(|execution| submission.token.is_some() && execution.submission.token == submission.token);
+        if let Some(earlier) = earlier {
+            let same = earlier.submission.query == submission.query && earlier.submission.database == submission.database;
+            return same.then(|| earlier.id.clone()).ok_or(ExecutionError::TokenReused);
+        }
+        let now = Timestamp::now();
+        forget_old(&mut known, now);
+        let id = Uuid::new_v4().to_string();
+        let task = tokio::spawn(Arc::clone(&self.shared).run(id.clone(), job));
+        known.push_back(Execution {
+            id: id.clone(),
+            submission,
+            state: State::Queued,
+            submitted_at: now,
+            began_at: None,
+            ended_at: None,
+            task: task.abort_handle(),
+        });
+        Ok(id)
+    }
+
+    /// What `view` makes of the execution.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such execution.
+    pub fn read<T>(&self, id: &str, view: impl FnOnce(&Execution) -> T) -> Result<T, ExecutionError> {
+        self.shared.known().iter().find(|execution| execution.id == id).map(view).ok_or_else(|| ExecutionError::NotFound(id.to_owned()))
+    }
+
+    /// Ends the execution; one that is finished stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such execution.
+    pub fn stop(&self, id: &str) -> Result<(), ExecutionError> {
+        if self.shared.update(id, Execution::cancel) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
+    }
+
+    /// Ends every execution.
+    pub fn stop_all(&self) {
+        self.shared.known().iter_mut().for_each(Execution::cancel);
+    }
+}
+
+impl Execution {
+    fn begin(&mut self) {
+        if matches!(self.state, State::Queued) {
+            self.state = State::Running;
+            self.began_at = Some(Timestamp::now());
+        }
+    }
+
+    fn end(&mut self, state: State) {
+        if self.ended_at.is_none() {
+            self.state = state;
+            self.ended_at = Some(Timestamp::now());
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.task.abort();
+        self.end(State::Cancelled);
+    }
+}
+
+impl Shared {
+    /// No code panics while it holds the lock, so what it guards is whole even if one did.
+    fn known(&self) -> MutexGuard<'_, VecDeque<Execution>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there was an execution to update.
+    fn update(&self, id: &str, change: impl FnOnce(&mut Execution)) -> bool {
+        self.known().iter_mut().find(|execution| execution.id == id).map(change).is_some()
+    }
+
+    async fn run(self: Arc<Self>, id: String, job: impl Future<Output = Result<Answer, Failure>> + Send + 'static) {
+        // The semaphore is never closed, so a turn always comes.
+        let _turn = self.turns.acquire().await;
+        self.update(&id, Execution::begin);
+        // A task within the task: it contains a panic, and ends when this one is aborted.
+        let state = match SpawnedTask::spawn(job).join().await {
+            Ok(Ok(answer)) => State::Succeeded(answer),
+            Ok(Err(failure)) => State::Failed(failure),
+            Err(error) => State::Failed(Failure::internal(broken(error))),
+        };
+        self.update(&id, |execution| execution.end(state));
+    }
+}
+
+fn broken(error: JoinError) -> String {
+    let Ok(panic) = error.try_into_panic() else {
+        return "the query's task was ended".to_owned();
+    };
+    let message =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    format!("the query engine panicked: {message}")
+}
+
+fn forget_old(known: &mut VecDeque<Execution>, now: Timestamp) {
+    let finished = known.iter().filter(|execution| execution.ended_at.is_some()).count();
+    let mut excess = (finished + 1).saturating_sub(FINISHED_KEPT);
+    known.retain(|execution| {
+        let Some(ended_at) = execution.ended_at else {
+            return true;
+        };
+        let in_excess = excess > 0;
+        excess = excess.saturating_sub(1);
+        !in_excess && now.duration_since(ended_at).unsigned_abs() < KEPT_FOR
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    fn query(sql: &str) -> Submission {
+        Submission { query: sql.to_owned(), ..Submission::default() }
+    }
+
+    async fn reaches(executions: &Executions, id: &str, wanted: fn(&State) -> bool) {
+        while !executions.read(id, |execution| wanted(&execution.state)).unwrap() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_the_query_and_no_other() {
+        let executions = Executions::default();
+        let broken = executions.start(query("1"), async { panic!("no plan") }).unwrap();
+        let sound = executions.start(query("2"), ready(Ok(Answer::default()))).unwrap();
+        reaches(&executions, &sound, |state| matches!(state, State::Succeeded(_))).await;
+        reaches(&executions, &broken, |state| {
+            matches!(state, State::Failed(failure)
+                if failure.reason() == "GENERIC_INTERNAL_ERROR: the query engine panicked: no plan")
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_query_waits_for_its_turn_and_may_be_stopped_while_it_does() {
+        let executions = Executions::default();
+        let running: Vec<String> = (0..RUNNING_AT_ONCE).map(|_| executions.start(query("slow"), pending()).unwrap()).collect();
+        for id in &running {
+            reaches(&executions, id, |state| matches!(state, State::Running)).await;
+        }
+        let given_up = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
+        let waiting = executions.start(query("2"), ready(Ok(Answer::default()))).unwrap();
+        tokio::task::yield_now().await;
+        reaches(&executions, &waiting, |state| matches!(state, State::Queued)).await;
+        executions.stop(&given_up).unwrap();
+        executions.stop(&running[0]).unwrap();
+        reaches(&executions, &waiting, |state| matches!(state, State::Succeeded(_))).await;
+        reaches(&executions, &given_up, |state| matches!(state, State::Cancelled)).await;
+    }
+
+    #[tokio::test]
+    async fn the_oldest_finished_executions_are_forgotten() {
+        let executions = Executions::default();
+        let slow = executions.start(query("slow"), pending()).unwrap();
+        let mut ids = Vec::new();
+        for _ in 0..FINISHED_KEPT + 5 {
+            let id = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
+            reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
+            ids.push(id);
+        }
+        assert_eq!(executions.shared.known().len(), FINISHED_KEPT + 1);
+        assert!(executions.read(&ids[4], |_| ()).is_err());
+        assert!(executions.read(&ids[5], |_| ()).is_ok());
+        assert!(executions.read(&slow, |_| ()).is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_execution_is_forgotten_an_hour_after_its_end() {
+        let executions = Executions::default();
+        let id = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
+        reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
+        let mut known = executions.shared.known();
+        let ended_at = known[0].ended_at.unwrap();
+        forget_old(&mut known, ended_at + KEPT_FOR - Duration::from_millis(1));
+        assert_eq!(known.len(), 1);
+        forget_old(&mut known, ended_at + KEPT_FOR);
+        assert_eq!(known.len(), 0);
+    }
+}

@@ -1,0 +1,114 @@
+//! What a scrape reads: the watermark first, and only then the items it says count. No item means no traffic, so an item read
+//! before a watermark that already counts on it would be a silent zero.
+
+use std::ops::Range;
+
+use aws_sdk_dynamodb::Client;
+use futures_util::future;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Period, Watermark, text};
+use crate::attributes::Item;
+use crate::error::Cause;
+use crate::host::Host;
+use crate::keys::Grant;
+use crate::limiter::Admission;
+use crate::summary::Summary;
+use crate::window::{CONCURRENT_MINUTES, Hour, Minute, Pieces};
+
+/// How long after a catch-up every read is strongly consistent: items far in the past have just been written.
+const CAUGHT_UP_LATELY: SignedDuration = SignedDuration::from_mins(1);
+
+/// Reads the rollups table.
+#[derive(Clone, Debug)]
+pub struct RollupReader {
+    client: Client,
+    table: String,
+}
+
+/// One endpoint's 24 h.
+#[derive(Debug, Default)]
+pub struct Day {
+    /// All of it.
+    pub summary: Summary,
+    /// Requests that ended in its last two minutes.
+    pub concurrent_requests: u64,
+}
+
+impl RollupReader {
+    /// Over the table of that name.
+    #[must_use]
+    pub const fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// How far the refresh has come; strongly consistent, since a window must never move back. `None` before the first refresh.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn watermark(&self, _: &Grant) -> Result<Option<Watermark>, Cause> {
+        super::watermark(&self.client, &self.table).await
+    }
+
+    /// The window of an endpoint that ends where the watermark says.
+    ///
+    /// Reads are strongly consistent only where something may just have been written: after the last sealed hour, that hour
+    /// itself, and everything right after a catch-up.
+    ///
+    /// # Errors
+    /// When an item cannot be read or does not decode.
+    pub async fn day(&self, _: &Admission, endpoint: &Host, watermark: &Watermark, now: Timestamp) -> Result<Day, Cause> {
+        let Pieces { head, hours, tail } = Pieces::of_window(watermark.through, watermark.sealed);
+        let caught_up = watermark.caught_up_at.is_some_and(|at| now.duration_since(at) < CAUGHT_UP_LATELY);
+        let settled = hours.start..hours.end.previous().max(hours.start);
+        let newest = settled.end..hours.end;
+        let (head, settled, newest, tail_items) = future::try_join4(
+            self.minutes(endpoint, &head, caught_up),
+            self.hours(endpoint, &settled, caught_up),
+            self.hours(endpoint, &newest, true),
+            self.minutes(endpoint, &tail, true),
+        )
+        .await?;
+        let mut day = Day::default();
+        let last = Period::Minute(tail.end.plus(-CONCURRENT_MINUTES)).key();
+        for item in &tail_items {
+            if super::attributes::string(item, "period")?.is_some_and(|period| period >= last.as_str()) {
+                day.concurrent_requests = day.concurrent_requests.saturating_add(Summary::read(item)?.requests);
+            }
+        }
+        for item in head.iter().chain(&settled).chain(&newest).chain(&tail_items) {
+            day.summary.merge(&Summary::read(item)?);
+        }
+        Ok(day)
+    }
+
+    async fn minutes(&self, endpoint: &Host, range: &Range<Minute>, consistent: bool) -> Result<Vec<Item>, Cause> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.items(endpoint, Period::Minute(range.start), Period::Minute(range.end.plus(-1)), consistent).await
+    }
+
+    async fn hours(&self, endpoint: &Host, range: &Range<Hour>, consistent: bool) -> Result<Vec<Item>, Cause> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.items(endpoint, Period::Hour(range.start), Period::Hour(range.end.previous()), consistent).await
+    }
+
+    /// The items of an endpoint from one period to another, both included; a query costs by the bytes of all items together,
+    /// where a batch of gets would round each up to 4 KB.
+    async fn items(&self, endpoint: &Host, first: Period, last: Period, consistent: bool) -> Result<Vec<Item>, Cause> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(consistent)
+            .key_condition_expression("endpoint = :endpoint AND period BETWEEN :first AND :last")
+            .expression_attribute_values(":endpoint", text(endpoint.as_str()))
+            .expression_attribute_values(":first", text(first.key()))
+            .expression_attribute_values(":last", text(last.key()));
+        let items: Result<Vec<Item>, _> = query.into_paginator().items().send().collect().await;
+        Ok(items?)
+    }
+}
