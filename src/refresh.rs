@@ -312,6 +312,7 @@ impl Run<'_> {
         items: impl Iterator<Item = (&'s Host, Period, &'s Summary)>,
         as_of: Timestamp,
     ) -> Result<(), RefreshError> {
+        let rollups = &self.refresh.rollups;
         let mut due = Vec::new();
         for (endpoint, period, summary) in items {
             let difference = self.stored().difference(endpoint, period, summary);
@@ -319,16 +320,13 @@ impl Run<'_> {
                 None => self.report.items_unchanged += 1,
                 Some(late_rows) => {
                     self.report.late_rows += late_rows;
-                    due.push((endpoint, period, summary));
+                    due.push(
+                        async move { rollups.put(endpoint, period, summary, as_of).await.map(|put| (put, endpoint, period, summary)) },
+                    );
                 }
             }
         }
-        let rollups = &self.refresh.rollups;
-        let mut puts = stream::iter(due)
-            .map(|(endpoint, period, summary)| async move {
-                rollups.put(endpoint, period, summary, as_of).await.map(|put| (put, endpoint, period, summary))
-            })
-            .buffer_unordered(PUTS_IN_FLIGHT);
+        let mut puts = stream::iter(due).buffer_unordered(PUTS_IN_FLIGHT);
         while let Some((put, endpoint, period, summary)) = puts.try_next().await.map_err(RefreshError::Put)? {
             match put {
                 Put::Stored => {

@@ -164,16 +164,22 @@ impl Scrape {
     }
 
     async fn days(&self, admission: &Admission, endpoints: &[Host], watermark: &Watermark, now: Timestamp) -> Result<Vec<Day>, Cause> {
-        let days = endpoints.iter().map(|endpoint| self.rollups.day(admission, endpoint, watermark, now));
+        let mut days = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            days.push(self.rollups.day(admission, endpoint, watermark, now));
+        }
         stream::iter(days).buffered(ENDPOINTS_AT_ONCE).try_collect().await
     }
 
     /// The engine gauges of each endpoint, `None` where heartbeats could not be read in time: that fails no scrape.
     async fn engines(&self, admission: &Admission, endpoints: &[Host], now: Timestamp, by: Instant, id: &RequestId) -> Vec<Option<Engine>> {
-        let engines = endpoints.iter().map(|endpoint| async move {
-            let read = timeout_at(by, self.heartbeats.engine(admission, endpoint, now)).await;
-            read.unwrap_or_else(|_| Err(DeadlinePassed.into()))
-        });
+        let mut engines = Vec::with_capacity(endpoints.len());
+        for endpoint in endpoints {
+            engines.push(async move {
+                let read = timeout_at(by, self.heartbeats.engine(admission, endpoint, now)).await;
+                read.unwrap_or_else(|_| Err(DeadlinePassed.into()))
+            });
+        }
         let engines: Vec<Result<Engine, Cause>> = stream::iter(engines).buffered(ENDPOINTS_AT_ONCE).collect().await;
         let unread: Vec<_> = engines.iter().filter_map(|engine| engine.as_ref().err()).collect();
         if let Some(cause) = unread.first() {

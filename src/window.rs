@@ -38,7 +38,7 @@ impl Minute {
     #[must_use]
     pub fn from_second(second: i64) -> Option<Self> {
         let representable = Timestamp::from_second(second).is_ok();
-        (representable && second.rem_euclid(60) == 0).then(|| Self(second / 60))
+        (representable && second.rem_euclid(60) == 0).then_some(Self(second / 60))
     }
 
     /// When it starts.

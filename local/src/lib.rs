@@ -1,6 +1,10 @@
+//! Runs the wafer-metrics endpoint on loopback, without AWS: see [`stack`].
+
 pub mod athena;
 pub mod front;
 pub mod heartbeats;
 pub mod log_writer;
+pub mod stack;
+pub mod tables;
 pub mod trace;
 pub mod traffic;

@@ -72,6 +72,12 @@ impl Traffic {
         Self { service, trace }
     }
 
+    /// The endpoint it is of.
+    #[must_use]
+    pub const fn endpoint(&self) -> &'static str {
+        self.service.endpoint
+    }
+
     /// The rows delivered in `[from, to)`, second copies included, by time of arrival of their calls. To the millisecond.
     ///
     /// What a log pipeline writes: whole hours to fill the past, then one range after the other as time goes on.
