@@ -104,16 +104,14 @@ impl RequestLogs {
     /// When there is no whole answer by then.
     pub async fn summaries(&self, range: std::ops::Range<Minute>, deadline: Instant) -> Result<Answer, QueryError> {
         let id = self.start(query::text(&self.table, &range, self.late_arrival)).await?;
-        match timeout_at(deadline, self.answer(&id)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                // What cannot be stopped ends by the workgroup's own limit.
-                if let Err(error) = self.client.stop_query_execution().query_execution_id(&id).send().await {
-                    tracing::warn!(query = id, cause = crate::error::chain(&error), "query not stopped");
-                }
-                Err(QueryError::OutOfTime { id })
-            }
+        if let Ok(answer) = timeout_at(deadline, self.answer(&id)).await {
+            return answer;
         }
+        // What cannot be stopped ends by the workgroup's own limit.
+        if let Err(error) = self.client.stop_query_execution().query_execution_id(&id).send().await {
+            tracing::warn!(query = id, cause = crate::error::chain(&error), "query not stopped");
+        }
+        Err(QueryError::OutOfTime { id })
     }
 
     /// The SDK makes the `ClientRequestToken` and keeps it over its own retries: a lost answer starts no second query.

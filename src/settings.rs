@@ -132,7 +132,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn log_filter(&mut self) {
         if (self.lookup)("RUST_LOG").is_some_and(|filter| EnvFilter::try_new(filter).is_err()) {
-            self.fault("RUST_LOG is no log filter: use a level such as info, or target=level pairs".to_owned())
+            self.fault::<()>("RUST_LOG is no log filter: use a level such as info, or target=level pairs".to_owned());
         }
     }
 

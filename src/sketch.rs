@@ -224,6 +224,7 @@ mod tests {
     use super::*;
 
     /// The grid as the native histogram specification words it, beside what the query computes in SQL.
+    #[expect(clippy::cast_possible_truncation, reason = "bucket numbers of f64 values are below 2^17")]
     fn bucket_of(value: f64) -> i32 {
         if value == 0.0 { ZERO_BUCKET } else { (value.log2() * 64.0).ceil() as i32 }
     }
@@ -249,7 +250,9 @@ mod tests {
         fn merging_is_commutative_and_associative(a in sketch(), b in sketch(), c in sketch()) {
             let merged = |parts: [&Sketch; 3]| {
                 let mut sum = Sketch::default();
-                parts.iter().for_each(|part| sum.merge(part));
+                for part in parts {
+                    sum.merge(part);
+                }
                 sum
             };
             let mut right = b.clone();

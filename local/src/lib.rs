@@ -1,7 +1,9 @@
 //! Runs the wafer-metrics endpoint on loopback, without AWS: see [`stack`].
 
 pub mod athena;
+pub mod demo;
 pub mod front;
+pub mod functions;
 pub mod heartbeats;
 pub mod log_writer;
 pub mod stack;

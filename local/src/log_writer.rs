@@ -138,7 +138,6 @@ fn batch(schema: &Arc<Schema>, rows: &[Row]) -> Result<RecordBatch, ArrowError> 
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
 
     use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     use datafusion::parquet::basic::{LogicalType, TimeUnit as ParquetTimeUnit};
@@ -147,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::trace::Trace;
-    use crate::traffic::{CHAT, CODE, Traffic};
+    use crate::traffic::{CHAT, Traffic};
 
     fn folder() -> TempDir {
         TempDir::new().unwrap()
@@ -239,25 +238,5 @@ mod tests {
         let rows = chat_rows("2026-11-24T20:15:00Z", "2026-11-24T20:16:00Z");
         let message = write(&file, "minute", rows).unwrap_err().to_string();
         assert!(message.contains("file/hour=2026-11-24-20: "), "{message}");
-    }
-
-    /// Not a check but a figure: `cargo test -p local-stack --lib fills_a_day -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "a measurement"]
-    fn fills_a_day() {
-        let folder = folder();
-        let demand = [Traffic::new(CHAT, Trace::chat().unwrap()), Traffic::new(CODE, Trace::code().unwrap())];
-        let (mut generating, mut count) = (Duration::ZERO, 0);
-        let start = Instant::now();
-        for hour in 0..24 {
-            let from = Timestamp::from_second(1_795_500_000 / 3600 * 3600 + hour * 3600).unwrap();
-            let to = Timestamp::from_second(from.as_second() + 3600).unwrap();
-            let begun = Instant::now();
-            let rows: Vec<Row> = demand.iter().flat_map(|it| it.rows_delivered_between(from, to)).collect();
-            generating += begun.elapsed();
-            count += rows.len();
-            write(folder.path(), "hour", rows).unwrap();
-        }
-        eprintln!("{count} rows in {:?}, of which generating {generating:?}", start.elapsed());
     }
 }

@@ -1,14 +1,21 @@
 //! Runs the whole product on loopback, without AWS.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
-use local_stack::stack::{self, Options};
+use jiff::Timestamp;
+use local_stack::stack::{Options, Stack, StackError};
+use wafer_metrics::logging;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let options = Options::parse();
+    if let Ok(filter) = std::env::var("RUST_LOG") {
+        logging::start(Some(&filter));
+    }
     tokio::select! {
-        ended = stack::run(Options::parse()) => match ended {
+        ended = run(&options) => match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
@@ -17,4 +24,37 @@ async fn main() -> ExitCode {
         },
         _ = tokio::signal::ctrl_c() => ExitCode::SUCCESS,
     }
+}
+
+async fn run(options: &Options) -> Result<(), StackError> {
+    let stack = Stack::start(options, Arc::new(Timestamp::now)).await?;
+    println!("{}", ready(&stack));
+    stack.run().await
+}
+
+/// The commands that try it.
+fn ready(stack: &Stack) -> String {
+    let (front, dynamodb) = (stack.front(), stack.dynamodb_url());
+    format!(
+        "ready
+
+Scrape it:
+
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'
+
+Have Prometheus scrape it, in prometheus.yml:
+
+  scrape_configs:
+    - job_name: wafer
+      scrape_interval: 60s
+      metrics_path: /v1/endpoints/metrics/prometheus
+      params: {{ endpoint: [chat.demo.example, code.demo.example] }}
+      authorization: {{ credentials: demo-dedicated-key }}
+      static_configs: [{{ targets: ['{front}'] }}]
+
+Look into its tables, or put a key or a heartbeat:
+
+  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb scan --table-name api_keys --region us-east-1 --endpoint-url {dynamodb}
+"
+    )
 }

@@ -6,57 +6,62 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use clap::Parser;
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Context, LambdaEvent};
-use serde_json::{Value, json};
+use tempfile::TempDir;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::time::{interval, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, interval_at};
 use wafer_metrics::aws;
-use wafer_metrics::error::chain;
-use wafer_metrics::refresh::Refresh;
-use wafer_metrics::scrape::Scrape;
-use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::error::{Cause, chain};
+use wafer_metrics::refresh::{HandleError, Report};
+use wafer_metrics::rollups::RollupWriter;
+use wafer_metrics::settings::SettingsError;
 
 use crate::athena::{Athena, AthenaError};
-use crate::log_writer::{self, LogWriteError};
+use crate::demo::{Demo, FILLED_HOURS};
+use crate::functions::{DATABASE, Functions, REQUEST_LOGS, sdk_config};
+use crate::log_writer::LogWriteError;
 use crate::trace::{Trace, TraceError};
 use crate::traffic::{CHAT, CODE, Traffic};
 use crate::{front, heartbeats, tables};
 
-const DATABASE: &str = "wafer";
-const REQUEST_LOGS: &str = "request_logs";
-/// Written before the first refresh: the window, its broken first hour, and some.
-const FILLED: SignedDuration = SignedDuration::from_hours(26);
 /// How often new log files appear.
 const LOGS_EVERY: Duration = Duration::from_secs(10);
 const HEARTBEATS_EVERY: Duration = Duration::from_secs(10);
+const REFRESH_EVERY: Duration = Duration::from_mins(1);
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs the wafer-metrics endpoint on loopback: a DynamoDB and an Athena endpoint, both functions, demo keys, traffic and heartbeats.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
+#[command(version, after_help = "RUST_LOG=info shows the functions' own log lines, one JSON object each.")]
 pub struct Options {
-    /// Where the HTTP front listens.
-    #[arg(long, default_value = "127.0.0.1:9000")]
+    /// Where the HTTP front listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
     pub listen: SocketAddr,
-    /// Where DynamoDB listens, unless `AWS_ENDPOINT_URL_DYNAMODB` names another.
-    #[arg(long, default_value = "127.0.0.1:8000")]
+    /// Where DynamoDB listens; any AWS SDK or CLI may put keys and heartbeats there
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
     pub dynamodb: SocketAddr,
-    /// Where Athena listens, unless `AWS_ENDPOINT_URL_ATHENA` names another.
-    #[arg(long, default_value = "127.0.0.1:8001")]
+    /// Where Athena listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
     pub athena: SocketAddr,
-    /// Read request logs from this folder of `hour=…` folders, and make no demo traffic.
+    /// Read request logs from this folder of hour=… folders, and make no demo traffic
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
-    /// An Azure LLM inference trace to replay as the traffic of chat.demo.example.
+    /// Replay this Azure LLM inference trace as the traffic of chat.demo.example [default: the one shipped]
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
+    /// Use this DynamoDB, and start none
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_DYNAMODB")]
+    pub dynamodb_url: Option<String>,
+    /// Use this Athena, and start none
+    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_ATHENA")]
+    pub athena_url: Option<String>,
 }
 
-/// Why the stack did not start.
+/// Why the stack did not start, or went down.
 #[derive(Debug, Error)]
 pub enum StackError {
     /// A port is in use, or not to be had.
@@ -79,166 +84,251 @@ pub enum StackError {
     Write(#[from] LogWriteError),
     /// DynamoDB did not start.
     #[error("DynamoDB did not start: {0}")]
-    DynamoDb(String),
+    DynamoDb(#[from] dynoxide::DynoxideError),
     /// DynamoDB refused a table or an item.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
     /// A setting of the functions does not fit.
     #[error(transparent)]
-    Settings(#[from] wafer_metrics::settings::SettingsError),
+    Settings(#[from] SettingsError),
+    /// The first refresh failed.
+    #[error("the first refresh failed: {}", chain(.0))]
+    Refresh(#[from] HandleError),
+    /// A server ended.
+    #[error("a server ended: {0}")]
+    Ended(String),
 }
 
-/// Starts everything and serves until dropped.
-///
-/// # Errors
-/// When a part does not start.
-pub async fn run(options: Options) -> Result<(), StackError> {
-    let demo = tempfile::tempdir().map_err(StackError::Folder)?;
-    let folder = match &options.logs {
-        Some(folder) if folder.is_dir() => folder.clone(),
-        Some(folder) => return Err(StackError::NoLogs(folder.clone())),
-        None => demo.path().to_owned(),
-    };
-    let chat = options.trace.as_deref().map_or_else(Trace::chat, Trace::read)?;
-    let traffic = if options.logs.is_some() { Vec::new() } else { vec![Traffic::new(CHAT, chat), Traffic::new(CODE, Trace::code()?)] };
-    let listener = listen(options.listen).await?;
-    let dynamodb_url = match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
-        Ok(url) => url,
-        Err(_) => {
-            let listener = listen(options.dynamodb).await?;
-            let database = dynoxide::Database::memory().map_err(|error| StackError::DynamoDb(error.to_string()))?;
-            tokio::spawn(dynoxide::server::serve_on(listener, database));
-            format!("http://{}", options.dynamodb)
-        }
-    };
-    let athena_url = match std::env::var("AWS_ENDPOINT_URL_ATHENA") {
-        Ok(url) => url,
-        Err(_) => {
-            let listener = listen(options.athena).await?;
-            tokio::spawn(Athena::new(&folder, DATABASE, REQUEST_LOGS)?.serve(listener));
-            format!("http://{}", options.athena)
-        }
-    };
-    let dynamodb = aws::dynamodb_for_refresh(&config(&dynamodb_url));
-    tables::create(&dynamodb).await?;
-    tables::put_demo_keys(&dynamodb).await?;
+/// Tells the time to every part of the stack.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-    let filled_to = Timestamp::now();
-    fill(&traffic, &folder, filled_to)?;
-    tokio::spawn(write_logs(traffic, folder, filled_to));
-    tokio::spawn(beat(dynamodb.clone()));
-    let refresh = Refresh::new(RefreshSettings::read(setting)?, aws::athena(&config(&athena_url)), dynamodb);
-    let scrape = Arc::new(Scrape::new(ScrapeSettings::read(setting)?, &aws::dynamodb_for_scrape(&config(&dynamodb_url))));
-    tokio::spawn(refresh_each_minute(refresh, options.listen));
-    let handler = move |event: Value| {
-        let scrape = Arc::clone(&scrape);
-        async move {
-            let payload = serde_json::value::to_raw_value(&event).map_err(|error| error.to_string())?;
-            let event = LambdaEvent::new(payload, invocation(Duration::from_secs(29)));
-            let response = scrape.handle(event, Timestamp::now()).await.map_err(|error| error.to_string())?;
-            serde_json::to_value(response).map_err(|error| error.to_string())
-        }
-    };
-    front::serve(listener, Timestamp::now, handler).await.map_err(|error| StackError::Listen(options.listen, error))
+/// The stack, filled and serving. Time moves its data only while it [runs](Stack::run); dropping it ends it.
+pub struct Stack {
+    front: SocketAddr,
+    dynamodb_url: String,
+    athena_url: String,
+    dynamodb: aws_sdk_dynamodb::Client,
+    database: Option<dynoxide::Database>,
+    functions: Arc<Functions>,
+    demo: Option<Demo>,
+    clock: Clock,
+    servers: JoinSet<io::Result<()>>,
+    _folder: TempDir,
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StackError> {
-    TcpListener::bind(address).await.map_err(|error| StackError::Listen(address, error))
-}
-
-/// What the functions' environment holds here.
-fn setting(name: &str) -> Option<String> {
-    let value = match name {
-        "API_KEYS_TABLE" => tables::API_KEYS,
-        "RATE_LIMITS_TABLE" => tables::RATE_LIMITS,
-        "HEARTBEATS_TABLE" => tables::HEARTBEATS,
-        "ROLLUPS_TABLE" => tables::ROLLUPS,
-        "ATHENA_DATABASE" => DATABASE,
-        "ATHENA_WORKGROUP" => "wafer-metrics",
-        "REQUEST_LOGS_TABLE" => REQUEST_LOGS,
-        _ => return None,
-    };
-    Some(value.to_owned())
-}
-
-fn config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new("local", "local", None, None, "local-stack");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .endpoint_url(endpoint)
-        .build()
-}
-
-/// What Lambda says of an invocation.
-fn invocation(timeout: Duration) -> Context {
-    let mut context = Context::default();
-    context.request_id = uuid::Uuid::new_v4().to_string();
-    let deadline = Timestamp::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
-    context.deadline = u64::try_from(deadline).unwrap_or_default();
-    context
-}
-
-/// Writes the logs of the time before the start.
-fn fill(traffic: &[Traffic], folder: &std::path::Path, now: Timestamp) -> Result<(), StackError> {
-    let hours = FILLED.as_hours();
-    let progress = ProgressBar::new(hours.unsigned_abs()).with_message("request logs");
-    for ago in (0..hours).rev() {
-        let (from, to) = (now - SignedDuration::from_hours(ago + 1), now - SignedDuration::from_hours(ago));
-        for source in traffic {
-            write(source, folder, from, to)?;
-        }
-        progress.inc(1);
+impl Stack {
+    /// Starts every part, fills the last 24 h, and refreshes until the rollups have caught up.
+    ///
+    /// # Errors
+    /// When a part does not start, or the first refresh fails.
+    pub async fn start(options: &Options, clock: Clock) -> Result<Self, StackError> {
+        let now = clock();
+        let demo_folder = tempfile::tempdir().map_err(StackError::Folder)?;
+        let (folder, traffic) = match &options.logs {
+            Some(folder) if folder.is_dir() => (folder.as_path(), None),
+            Some(folder) => return Err(StackError::NoLogs(folder.clone())),
+            None => {
+                let chat = options.trace.as_deref().map_or_else(Trace::chat, Trace::read)?;
+                (demo_folder.path(), Some(vec![Traffic::new(CHAT, chat), Traffic::new(CODE, Trace::code()?)]))
+            }
+        };
+        let mut servers = JoinSet::new();
+        let (front_listener, front) = listen(options.listen).await?;
+        let (dynamodb_url, database) = if let Some(url) = &options.dynamodb_url {
+            (url.clone(), None)
+        } else {
+            let (listener, address) = listen(options.dynamodb).await?;
+            let database = dynoxide::Database::memory_with_clock(Arc::new(DatabaseClock(Arc::clone(&clock))))?;
+            let serving = dynoxide::server::serve_on(listener, database.clone());
+            servers.spawn(async {
+                serving.await;
+                Ok(())
+            });
+            (format!("http://{address}"), Some(database))
+        };
+        let athena_url = if let Some(url) = &options.athena_url {
+            url.clone()
+        } else {
+            let (listener, address) = listen(options.athena).await?;
+            servers.spawn(Athena::new(folder, DATABASE, REQUEST_LOGS)?.serve(listener));
+            format!("http://{address}")
+        };
+        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&dynamodb_url));
+        tables::create(&dynamodb).await?;
+        tables::put_demo_keys(&dynamodb).await?;
+        let functions = Arc::new(Functions::new(&dynamodb_url, &athena_url)?);
+        servers.spawn(serve(front_listener, Arc::clone(&functions), Arc::clone(&clock)));
+        let demo = traffic.map(|traffic| Demo::new(traffic, folder, now));
+        let mut stack = Self { front, dynamodb_url, athena_url, dynamodb, database, functions, demo, clock, servers, _folder: demo_folder };
+        stack.report_heartbeats().await;
+        stack.fill().await?;
+        stack.catch_up().await?;
+        Ok(stack)
     }
-    progress.finish();
-    Ok(())
-}
 
-async fn write_logs(traffic: Vec<Traffic>, folder: PathBuf, mut from: Timestamp) {
-    loop {
-        sleep(LOGS_EVERY).await;
-        let to = Timestamp::now();
-        for source in &traffic {
-            if let Err(error) = write(source, &folder, from, to) {
-                eprintln!("request logs not written: {error}");
+    /// Moves the demo's data and refreshes each minute, for as long as every server lives.
+    ///
+    /// # Errors
+    /// When a server ends.
+    pub async fn run(mut self) -> Result<(), StackError> {
+        let (mut logs, mut beats, mut minutes) = (every(LOGS_EVERY), every(HEARTBEATS_EVERY), every(REFRESH_EVERY));
+        let mut refreshes = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = logs.tick() => self.deliver_logs(),
+                _ = beats.tick() => self.report_heartbeats().await,
+                // One at a time, as with a reserved concurrency of 1.
+                _ = minutes.tick(), if refreshes.is_empty() => {
+                    self.delete_expired();
+                    let (functions, now) = (Arc::clone(&self.functions), (self.clock)());
+                    refreshes.spawn(async move { functions.refresh(now).await });
+                }
+                Some(done) = refreshes.join_next() => if let Ok(Err(error)) = done {
+                    eprintln!("refresh failed: {}", chain(&error));
+                },
+                Some(ended) = self.servers.join_next() => {
+                    return Err(StackError::Ended(format!("{ended:?}")));
+                }
             }
         }
-        from = to;
     }
-}
 
-fn write(traffic: &Traffic, folder: &std::path::Path, from: Timestamp, to: Timestamp) -> Result<(), LogWriteError> {
-    let name = format!("{}-{}", traffic.endpoint(), to.as_millisecond());
-    log_writer::write(folder, &name, traffic.rows_delivered_between(from, to)).map(|_| ())
-}
+    /// Where the front listens.
+    #[must_use]
+    pub const fn front(&self) -> SocketAddr {
+        self.front
+    }
 
-async fn beat(dynamodb: aws_sdk_dynamodb::Client) {
-    let mut every = interval(HEARTBEATS_EVERY);
-    loop {
-        every.tick().await;
-        if let Err(error) = heartbeats::report(&dynamodb, tables::HEARTBEATS, Timestamp::now()).await {
+    /// Where DynamoDB is.
+    #[must_use]
+    pub fn dynamodb_url(&self) -> &str {
+        &self.dynamodb_url
+    }
+
+    /// Where Athena is.
+    #[must_use]
+    pub fn athena_url(&self) -> &str {
+        &self.athena_url
+    }
+
+    /// Delivers the demo's request logs up to now. A failure is shown, and tried again by the next delivery.
+    pub fn deliver_logs(&mut self) {
+        if let Some(Err(error)) = self.demo.as_mut().map(|demo| demo.deliver((self.clock)())) {
+            eprintln!("request logs not written: {error}");
+        }
+    }
+
+    /// Reports the demo's heartbeats as of now. A failure is shown.
+    pub async fn report_heartbeats(&self) {
+        if let Err(error) = heartbeats::report(&self.dynamodb, tables::HEARTBEATS, (self.clock)()).await {
             eprintln!("heartbeats not written: {}", chain(&error));
         }
     }
+
+    /// Invokes the refresh function once.
+    ///
+    /// # Errors
+    /// As the refresh.
+    pub async fn refresh(&self) -> Result<Report, HandleError> {
+        self.functions.refresh((self.clock)()).await
+    }
+
+    /// Delivers the logs of the time before the start, an hour at a time.
+    async fn fill(&mut self) -> Result<(), StackError> {
+        let now = (self.clock)();
+        let Some(demo) = &mut self.demo else { return Ok(()) };
+        let bar = progress("request logs", FILLED_HOURS.into());
+        for ago in (0..FILLED_HOURS).rev() {
+            demo.deliver(now - SignedDuration::from_hours(ago.into()))?;
+            bar.inc(1);
+            // Lets the servers, and an interrupt, have their turn.
+            tokio::task::yield_now().await;
+        }
+        bar.finish();
+        Ok(())
+    }
+
+    /// Refreshes until nothing is left to do.
+    async fn catch_up(&self) -> Result<(), StackError> {
+        let bar = progress("24 h window", 24 * 60);
+        let rollups = RollupWriter::new(self.dynamodb.clone(), tables::ROLLUPS.to_owned());
+        let show = async {
+            loop {
+                tokio::time::sleep(PROGRESS_EVERY).await;
+                if let Ok(minutes_left) = minutes_left(&rollups, (self.clock)()).await {
+                    bar.set_position((24 * 60_u64).saturating_sub(minutes_left));
+                }
+            }
+        };
+        let refresh = async {
+            while !self.refresh().await?.complete {}
+            Ok(())
+        };
+        tokio::select! {
+            done = refresh => {
+                bar.finish();
+                done
+            }
+            () = show => Ok(()),
+        }
+    }
+
+    /// DynamoDB's TTL, which the in-process one leaves to its owner.
+    fn delete_expired(&self) {
+        if let Some(database) = self.database.clone() {
+            tokio::task::spawn_blocking(move || database.sweep_ttl());
+        }
+    }
 }
 
-/// Sends the refresh the schedule's event, at once until it has caught up and then each minute.
-async fn refresh_each_minute(refresh: Refresh, front: SocketAddr) {
-    let mut ready = false;
-    loop {
-        let event = json!({"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": Timestamp::now().to_string()});
-        match refresh.handle(LambdaEvent::new(event, invocation(Duration::from_secs(55))), Timestamp::now()).await {
-            Ok(report) if !report.complete => continue,
-            Ok(_) if !ready => {
-                ready = true;
-                println!(
-                    "ready\n\n  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'"
-                );
-            }
-            Ok(_) => {}
-            Err(error) => eprintln!("refresh failed: {}", chain(&error)),
-        }
-        sleep(Duration::from_secs(60)).await;
+/// How many minutes the watermark is behind.
+async fn minutes_left(rollups: &RollupWriter, now: Timestamp) -> Result<u64, Cause> {
+    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.through.start());
+    Ok(u64::try_from(now.duration_since(through).as_mins()).unwrap_or_default())
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StackError> {
+    let failed = |error| StackError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn serve(listener: TcpListener, functions: Arc<Functions>, clock: Clock) -> io::Result<()> {
+    let now = Arc::clone(&clock);
+    front::serve(
+        listener,
+        move || now(),
+        move |event| {
+            let (functions, now) = (Arc::clone(&functions), clock());
+            async move { functions.scrape(&event, now).await }
+        },
+    )
+    .await
+}
+
+/// Ticks first after one period; a tick that was missed is left out.
+fn every(period: Duration) -> Interval {
+    let mut interval = interval_at(Instant::now() + period, period);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    interval
+}
+
+/// A bar on standard error, where that is a terminal.
+fn progress(what: &'static str, length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent:>3} %").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style).with_message(what)
+}
+
+struct DatabaseClock(Clock);
+
+impl dynoxide::storage_backend::Clock for DatabaseClock {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from((self.0)().as_second()).unwrap_or_default()
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "Unix milliseconds are far below 2^53")]
+    fn now_unix_secs_f64(&self) -> f64 {
+        (self.0)().as_millisecond() as f64 / 1e3
     }
 }

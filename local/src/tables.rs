@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
 };
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::error::chain;
@@ -44,6 +44,11 @@ pub async fn create(client: &Client) -> Result<(), StackError> {
             create = create.attribute_definitions(definition.map_err(refused)?).key_schema(element.map_err(refused)?);
         }
         create.send().await.map_err(refused)?;
+        // A key's `expires_at` says when it stops working, not when its record may go.
+        if table != API_KEYS {
+            let expiry = TimeToLiveSpecification::builder().attribute_name("expires_at").enabled(true).build().map_err(refused)?;
+            client.update_time_to_live().table_name(table).time_to_live_specification(expiry).send().await.map_err(refused)?;
+        }
     }
     Ok(())
 }

@@ -70,10 +70,10 @@ impl<'a> Log<'a> {
     /// Any other status. Its cause is told here and nowhere else; a fault on our side, or in a key's record, is an error.
     pub fn failed(self, error: &ScrapeError, status: i64) {
         let ours = status >= 500 || matches!(error, ScrapeError::InvalidApiKey(InvalidApiKey::Record(_)));
-        self.write(status, response::code(error), Some(chain(error)), ours);
+        self.write(status, response::code(error), Some(&chain(error)), ours);
     }
 
-    fn write(self, status: i64, code: &str, cause: Option<String>, ours: bool) {
+    fn write(self, status: i64, code: &str, cause: Option<&str>, ours: bool) {
         let step = |name| self.steps.iter().find(|(step, _)| *step == name).map(|(_, milliseconds)| *milliseconds);
         macro_rules! line {
             ($level:ident) => {

@@ -73,15 +73,15 @@ fn now() -> Timestamp {
 async fn each_refusal_has_the_status_and_code_of_its_row() {
     let scrape = scrape(&dynamodb().await);
     for (event, status, code) in [
-        (include_str!("../events/wrong-path.json"), 404, "not_found"),
-        (include_str!("../events/wrong-method.json"), 405, "method_not_allowed"),
-        (include_str!("../events/missing-key.json"), 401, "invalid_api_key"),
-        (include_str!("../events/invalid-endpoint.json"), 422, "invalid_endpoint"),
-        (include_str!("../events/unknown-key.json"), 401, "invalid_api_key"),
-        (include_str!("../events/serverless-key.json"), 403, "dedicated_only"),
-        (include_str!("../events/other-endpoint.json"), 403, "endpoint_forbidden"),
+        (include_str!("../../events/wrong-path.json"), 404, "not_found"),
+        (include_str!("../../events/wrong-method.json"), 405, "method_not_allowed"),
+        (include_str!("../../events/missing-key.json"), 401, "invalid_api_key"),
+        (include_str!("../../events/invalid-endpoint.json"), 422, "invalid_endpoint"),
+        (include_str!("../../events/unknown-key.json"), 401, "invalid_api_key"),
+        (include_str!("../../events/serverless-key.json"), 403, "dedicated_only"),
+        (include_str!("../../events/other-endpoint.json"), 403, "endpoint_forbidden"),
         // Nothing has been read from the logs yet.
-        (include_str!("../events/scrape.json"), 502, "summary_failed"),
+        (include_str!("../../events/scrape.json"), 502, "summary_failed"),
     ] {
         let response = call(&scrape, event, "one", now()).await;
         assert_eq!(response["statusCode"], json!(status), "{response}");
@@ -98,7 +98,7 @@ async fn of_eighty_calls_at_once_over_two_instances_exactly_six_are_admitted() {
     let mut calls = JoinSet::new();
     for number in 0..80 {
         let scrape = Arc::clone(&instances[number % 2]);
-        calls.spawn(async move { call(&scrape, include_str!("../events/scrape.json"), &number.to_string(), now()).await });
+        calls.spawn(async move { call(&scrape, include_str!("../../events/scrape.json"), &number.to_string(), now()).await });
     }
     let answers = calls.join_all().await;
     let refused: Vec<_> = answers.iter().filter(|answer| answer["statusCode"] == 429).collect();
@@ -112,7 +112,7 @@ async fn of_eighty_calls_at_once_over_two_instances_exactly_six_are_admitted() {
 #[tokio::test]
 async fn a_slot_frees_59_seconds_after_it_was_taken() {
     let scrape = scrape(&dynamodb().await);
-    let event = include_str!("../events/scrape.json");
+    let event = include_str!("../../events/scrape.json");
     let after = |milliseconds| Timestamp::from_millisecond(now().as_millisecond() + milliseconds).unwrap();
     for number in 0..6 {
         assert_eq!(call(&scrape, event, &number.to_string(), after(0)).await["statusCode"], 502);

@@ -1,0 +1,103 @@
+//! Both functions, invoked as Lambda would: an event and a context in, a response out.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use jiff::Timestamp;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::Value;
+use wafer_metrics::aws;
+use wafer_metrics::error::chain;
+use wafer_metrics::refresh::{HandleError, Refresh, Report};
+use wafer_metrics::scrape::Scrape;
+use wafer_metrics::settings::{RefreshSettings, ScrapeSettings, SettingsError};
+
+use crate::tables;
+
+/// The Athena database of the request logs.
+pub const DATABASE: &str = "wafer";
+/// The table of the request logs.
+pub const REQUEST_LOGS: &str = "request_logs";
+
+const SCHEDULE: &str = include_str!("../../events/schedule.json");
+/// Timeouts of the two functions, as deployed.
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(29);
+const REFRESH_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// The scrape and the refresh function, over one DynamoDB and one Athena endpoint.
+#[derive(Debug)]
+pub struct Functions {
+    scrape: Scrape,
+    refresh: Refresh,
+}
+
+impl Functions {
+    /// Over the endpoints at these URLs.
+    ///
+    /// # Errors
+    /// When a setting does not fit.
+    pub fn new(dynamodb_url: &str, athena_url: &str) -> Result<Self, SettingsError> {
+        let (dynamodb, athena) = (sdk_config(dynamodb_url), sdk_config(athena_url));
+        Ok(Self {
+            scrape: Scrape::new(ScrapeSettings::read(setting)?, &aws::dynamodb_for_scrape(&dynamodb)),
+            refresh: Refresh::new(RefreshSettings::read(setting)?, aws::athena(&athena), aws::dynamodb_for_refresh(&dynamodb)),
+        })
+    }
+
+    /// Invokes the scrape function with an event of API Gateway.
+    ///
+    /// # Errors
+    /// When the event is no HTTP request.
+    pub async fn scrape(&self, event: &Value, now: Timestamp) -> Result<Value, String> {
+        let payload = serde_json::value::to_raw_value(event).map_err(|error| error.to_string())?;
+        let response = self.scrape.handle(LambdaEvent::new(payload, invocation(now, SCRAPE_TIMEOUT)), now).await;
+        serde_json::to_value(response.map_err(|error| chain(&error))?).map_err(|error| error.to_string())
+    }
+
+    /// Invokes the refresh function with the schedule's event.
+    ///
+    /// # Errors
+    /// As the refresh.
+    pub async fn refresh(&self, now: Timestamp) -> Result<Report, HandleError> {
+        let mut event: Value = serde_json::from_str(SCHEDULE).unwrap_or_default();
+        event["time"] = now.to_string().into();
+        self.refresh.handle(LambdaEvent::new(event, invocation(now, REFRESH_TIMEOUT)), now).await
+    }
+}
+
+/// How to reach an endpoint of the stack; any credentials do.
+#[must_use]
+pub fn sdk_config(url: &str) -> SdkConfig {
+    let credentials = Credentials::new("local", "local", None, None, "local-stack");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(url)
+        .build()
+}
+
+/// What the functions' environment holds here.
+fn setting(name: &str) -> Option<String> {
+    let value = match name {
+        "API_KEYS_TABLE" => tables::API_KEYS,
+        "RATE_LIMITS_TABLE" => tables::RATE_LIMITS,
+        "HEARTBEATS_TABLE" => tables::HEARTBEATS,
+        "ROLLUPS_TABLE" => tables::ROLLUPS,
+        "ATHENA_DATABASE" => DATABASE,
+        "ATHENA_WORKGROUP" => "wafer-metrics",
+        "REQUEST_LOGS_TABLE" => REQUEST_LOGS,
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
+/// What Lambda says of an invocation.
+fn invocation(now: Timestamp, timeout: Duration) -> Context {
+    let mut context = Context::default();
+    context.request_id = uuid::Uuid::new_v4().to_string();
+    let deadline = now.as_millisecond() + i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    context.deadline = u64::try_from(deadline).unwrap_or_default();
+    context
+}

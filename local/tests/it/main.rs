@@ -1,0 +1,7 @@
+//! The local stack and, end to end, both functions on it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod athena;
+mod http;
+mod stack;

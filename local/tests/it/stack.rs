@@ -1,0 +1,107 @@
+//! The product end to end: 24 h of the shipped traces, both functions, over the wire.
+
+use std::sync::{Arc, Mutex};
+
+use clap::Parser;
+use jiff::{SignedDuration, Timestamp};
+use local_stack::stack::{Options, Stack};
+
+use crate::http;
+
+const TARGET: &str = "/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example";
+const KEY: &str = "Authorization: Bearer demo-dedicated-key";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on() {
+    let time: Arc<Mutex<Timestamp>> = Arc::new(Mutex::new("2026-11-24T20:15:30Z".parse().unwrap()));
+    let clock = {
+        let time = Arc::clone(&time);
+        Arc::new(move || *time.lock().unwrap())
+    };
+    let options = Options::parse_from(["local-stack", "--listen=127.0.0.1:0", "--dynamodb=127.0.0.1:0", "--athena=127.0.0.1:0"]);
+    let mut stack = Stack::start(&options, clock).await.unwrap();
+
+    let scrape = http::get(stack.front(), TARGET, &[KEY]).await;
+    assert_eq!(scrape.status, 200, "{}", scrape.text());
+    assert_eq!(scrape.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    insta::assert_snapshot!(scrape.text(), @r#"
+        # HELP wafer_requests_last_24h Requests that ended in the 24 h window, by status class.
+        # TYPE wafer_requests_last_24h gauge
+        wafer_requests_last_24h{endpoint="chat.demo.example",status_class="2xx"} 474102
+        wafer_requests_last_24h{endpoint="chat.demo.example",status_class="4xx"} 2893
+        wafer_requests_last_24h{endpoint="chat.demo.example",status_class="5xx"} 1421
+        # HELP wafer_input_tokens_last_24h Input tokens billed in the 24 h window.
+        # TYPE wafer_input_tokens_last_24h gauge
+        wafer_input_tokens_last_24h{endpoint="chat.demo.example"} 552442381
+        # HELP wafer_output_tokens_last_24h Output tokens billed in the 24 h window.
+        # TYPE wafer_output_tokens_last_24h gauge
+        wafer_output_tokens_last_24h{endpoint="chat.demo.example"} 99902844
+        # HELP wafer_cache_read_tokens_last_24h Input tokens served from the prompt cache in the 24 h window.
+        # TYPE wafer_cache_read_tokens_last_24h gauge
+        wafer_cache_read_tokens_last_24h{endpoint="chat.demo.example"} 139972144
+        # HELP wafer_cache_hit_ratio_last_24h Cache-read tokens over input tokens in the 24 h window, 0 to 1.
+        # TYPE wafer_cache_hit_ratio_last_24h gauge
+        wafer_cache_hit_ratio_last_24h{endpoint="chat.demo.example"} 0.25336967041998176
+        # HELP wafer_ttft_seconds Time to the first token of successful streaming requests over the 24 h window, by quantile. Quantiles cannot be averaged.
+        # TYPE wafer_ttft_seconds gauge
+        wafer_ttft_seconds{endpoint="chat.demo.example",quantile="0.5"} 0.1284288605775919
+        wafer_ttft_seconds{endpoint="chat.demo.example",quantile="0.9"} 0.329515068868309
+        wafer_ttft_seconds{endpoint="chat.demo.example",quantile="0.95"} 0.4609848831418259
+        wafer_ttft_seconds{endpoint="chat.demo.example",quantile="0.99"} 0.7669297539677131
+        # HELP wafer_request_duration_seconds End-to-end duration of successful requests over the 24 h window, by quantile. Quantiles cannot be averaged.
+        # TYPE wafer_request_duration_seconds gauge
+        wafer_request_duration_seconds{endpoint="chat.demo.example",quantile="0.5"} 2.497165340195492
+        wafer_request_duration_seconds{endpoint="chat.demo.example",quantile="0.9"} 8.399429531464849
+        wafer_request_duration_seconds{endpoint="chat.demo.example",quantile="0.99"} 11.624053531453043
+        # HELP wafer_output_tokens_per_second Output tokens per second of each successful request over the 24 h window, by quantile. Quantiles cannot be averaged.
+        # TYPE wafer_output_tokens_per_second gauge
+        wafer_output_tokens_per_second{endpoint="chat.demo.example",quantile="0.1"} 40.82953825381857
+        wafer_output_tokens_per_second{endpoint="chat.demo.example",quantile="0.5"} 51.81476460270495
+        wafer_output_tokens_per_second{endpoint="chat.demo.example",quantile="0.9"} 63.653429797382245
+        wafer_output_tokens_per_second{endpoint="chat.demo.example",quantile="0.99"} 74.88170332186284
+        # HELP wafer_engine_running_requests Requests in flight, summed over the workers that report.
+        # TYPE wafer_engine_running_requests gauge
+        wafer_engine_running_requests{endpoint="chat.demo.example"} 25
+        # HELP wafer_engine_queue_depth Requests waiting for engine admission, summed over the workers that report.
+        # TYPE wafer_engine_queue_depth gauge
+        wafer_engine_queue_depth{endpoint="chat.demo.example"} 0
+        # HELP wafer_engine_kv_cache_usage_ratio KV cache utilisation, 0 to 1, averaged over the workers that report.
+        # TYPE wafer_engine_kv_cache_usage_ratio gauge
+        wafer_engine_kv_cache_usage_ratio{endpoint="chat.demo.example"} 0.5
+        # HELP wafer_engine_kv_cache_hit_ratio Engine-side KV cache hit rate, 0 to 1, averaged over the workers that report.
+        # TYPE wafer_engine_kv_cache_hit_ratio gauge
+        wafer_engine_kv_cache_hit_ratio{endpoint="chat.demo.example"} 0.41999999999999993
+        # HELP wafer_concurrent_requests Distinct requests, of any status, that ended in the last 2 minutes of the window: request logs tell of finished requests.
+        # TYPE wafer_concurrent_requests gauge
+        wafer_concurrent_requests{endpoint="chat.demo.example"} 389
+        # HELP wafer_metrics_window_seconds Length of the window of the last_24h series and the quantiles, in seconds.
+        # TYPE wafer_metrics_window_seconds gauge
+        wafer_metrics_window_seconds{endpoint="chat.demo.example"} 86400
+        # HELP wafer_metrics_window_end_timestamp_seconds Unix time at which the 24 h window ends; its age is the age of the data.
+        # TYPE wafer_metrics_window_end_timestamp_seconds gauge
+        wafer_metrics_window_end_timestamp_seconds{endpoint="chat.demo.example"} 1795551240
+        # HELP wafer_engine_replicas_reporting Workers whose last heartbeat is at most 10 minutes old.
+        # TYPE wafer_engine_replicas_reporting gauge
+        wafer_engine_replicas_reporting{endpoint="chat.demo.example"} 3
+        # HELP wafer_engine_scrape_success 1 when worker heartbeats could be read, else 0.
+        # TYPE wafer_engine_scrape_success gauge
+        wafer_engine_scrape_success{endpoint="chat.demo.example"} 1
+        # HELP wafer_scrape_budget_remaining Calls this API key has left before a slot of its rate limit must free.
+        # TYPE wafer_scrape_budget_remaining gauge
+        wafer_scrape_budget_remaining{endpoint="chat.demo.example"} 5
+    "#);
+
+    *time.lock().unwrap() += SignedDuration::from_mins(1);
+    stack.deliver_logs();
+    stack.report_heartbeats().await;
+    assert!(stack.refresh().await.unwrap().complete);
+    let next = http::get(stack.front(), TARGET, &[KEY]).await;
+    assert_eq!(value(next.text(), "wafer_metrics_window_end_timestamp_seconds"), "1795551300");
+    assert_eq!(value(next.text(), "wafer_scrape_budget_remaining"), "4");
+    assert_ne!(value(next.text(), "wafer_input_tokens_last_24h"), value(scrape.text(), "wafer_input_tokens_last_24h"));
+}
+
+fn value<'a>(text: &'a str, series: &str) -> &'a str {
+    let line = text.lines().find(|line| line.starts_with(&format!("{series}{{"))).unwrap();
+    line.rsplit_once(' ').unwrap().1
+}
