@@ -9,6 +9,7 @@ use crate::engine::{Engine, Heartbeat};
 use crate::error::Cause;
 use crate::host::Host;
 use crate::limiter::Admission;
+use crate::pages;
 
 /// How far ahead of ours a worker's clock may be.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
@@ -40,9 +41,8 @@ impl Heartbeats {
             .table_name(&self.table)
             .key_condition_expression("endpoint = :endpoint")
             .expression_attribute_values(":endpoint", AttributeValue::S(endpoint.to_string()));
-        let items: Result<Vec<Item>, _> = query.into_paginator().items().send().collect().await;
         let (mut heartbeats, mut malformed) = (Vec::new(), Vec::new());
-        for item in items? {
+        for item in pages::items(query).await? {
             match read(&item, now) {
                 Ok(heartbeat) => heartbeats.push(heartbeat),
                 Err(error) => malformed.push((attributes::string(&item, "worker_id").ok().flatten().map(str::to_owned), error)),

@@ -26,6 +26,7 @@ pub mod aws;
 pub mod heartbeats;
 pub mod keys;
 pub mod limiter;
+pub mod pages;
 pub mod request_logs;
 pub mod rollups;
 

@@ -2,28 +2,33 @@
 
 use std::process::ExitCode;
 
-use lambda_runtime::tracing::subscriber::fmt::MakeWriter;
-use lambda_runtime::tracing::subscriber::{EnvFilter, fmt};
-use tracing::Subscriber;
+use lambda_runtime::tracing::subscriber::filter::filter_fn;
+use lambda_runtime::tracing::subscriber::fmt::{self, MakeWriter};
+use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
+use lambda_runtime::tracing::subscriber::{EnvFilter, Layer, registry};
+use tracing::{Level, Subscriber};
 
 use crate::error::chain;
 use crate::settings::SettingsError;
 
 /// A subscriber that writes the lines a filter lets through, `info` where there is none or it cannot be read.
+///
+/// Of other crates' lines, those below `info` are never let through: there the Lambda runtime and the AWS SDK write whole events
+/// and requests, with keys and their hashes.
 pub fn subscriber<W>(filter: Option<&str>, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
-    fmt()
+    let lines = fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_env_filter(filter)
         .with_writer(writer)
-        .finish()
+        .with_filter(filter_fn(|line| line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO));
+    registry().with(filter).with(lines)
 }
 
 /// Sends all log lines of the process to standard output.

@@ -13,6 +13,7 @@ use crate::error::Cause;
 use crate::host::Host;
 use crate::keys::Grant;
 use crate::limiter::Admission;
+use crate::pages;
 use crate::summary::Summary;
 use crate::window::{CONCURRENT_MINUTES, Hour, Minute, Pieces};
 
@@ -108,7 +109,6 @@ impl RollupReader {
             .expression_attribute_values(":endpoint", text(endpoint.as_str()))
             .expression_attribute_values(":first", text(first.key()))
             .expression_attribute_values(":last", text(last.key()));
-        let items: Result<Vec<Item>, _> = query.into_paginator().items().send().collect().await;
-        Ok(items?)
+        pages::items(query).await
     }
 }

@@ -1,6 +1,14 @@
-//! The functions as their callers and operators see them.
+//! The functions as their callers and operators see them, over a real DynamoDB wire.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod deadline;
+mod faults;
+mod judgement;
 mod layout;
-mod wire;
+mod limiter;
+mod log;
+mod log_lines;
+mod negotiation;
+mod proxy;
+mod setup;

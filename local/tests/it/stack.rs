@@ -1,5 +1,6 @@
 //! The product end to end: 24 h of the shipped traces, both functions, over the wire.
 
+use std::io::Read;
 use std::sync::{Arc, Mutex};
 
 use clap::Parser;
@@ -91,14 +92,27 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
         wafer_scrape_budget_remaining{endpoint="chat.demo.example"} 5
     "#);
 
+    let open_metrics = ["Accept: application/openmetrics-text;version=1.0.0", "Accept-Encoding: gzip"];
+    let compressed = http::get(stack.front(), TARGET, &[KEY, open_metrics[0], open_metrics[1]]).await;
+    assert_eq!(compressed.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    assert_eq!(compressed.headers["vary"], "Accept, Accept-Encoding");
+    let same =
+        scrape.text().replace("budget_remaining{endpoint=\"chat.demo.example\"} 5", "budget_remaining{endpoint=\"chat.demo.example\"} 4");
+    assert_eq!(gunzip(&compressed.body), same + "# EOF\n");
+
     *time.lock().unwrap() += SignedDuration::from_mins(1);
     stack.deliver_logs();
     stack.report_heartbeats().await;
     assert!(stack.refresh().await.unwrap().complete);
     let next = http::get(stack.front(), TARGET, &[KEY]).await;
     assert_eq!(value(next.text(), "wafer_metrics_window_end_timestamp_seconds"), "1795551300");
-    assert_eq!(value(next.text(), "wafer_scrape_budget_remaining"), "4");
     assert_ne!(value(next.text(), "wafer_input_tokens_last_24h"), value(scrape.text(), "wafer_input_tokens_last_24h"));
+}
+
+fn gunzip(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(bytes).read_to_string(&mut text).unwrap();
+    text
 }
 
 fn value<'a>(text: &'a str, series: &str) -> &'a str {

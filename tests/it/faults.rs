@@ -1,0 +1,178 @@
+//! A store that fails: the row the contract names, inside the deadline.
+
+use std::time::Instant;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use tokio::net::TcpListener;
+
+use crate::proxy::{Fault, Proxy};
+use crate::setup::*;
+
+/// Every way in which a call can fail but by hanging.
+fn failures() -> Vec<Fault> {
+    let malformed = Fault::Answer(200, "{\"Item\":[]}".to_owned());
+    let html = Fault::Answer(200, "<html>".to_owned());
+    vec![Fault::Closed, Fault::server_error(), Fault::throttled(), Fault::Truncated, malformed, html]
+}
+
+/// A call with a caller's timeout of so many seconds, answered before it.
+async fn answered_within(seconds: f64, proxy: &Proxy, event: Event) -> Reply {
+    let scrape = scrape(&client(proxy.address));
+    let started = Instant::now();
+    let reply = call(&scrape, &event.header("x-prometheus-scrape-timeout-seconds", &seconds.to_string()), now()).await;
+    assert!(started.elapsed().as_secs_f64() < seconds, "{:?}", started.elapsed());
+    reply
+}
+
+#[tokio::test]
+async fn a_key_store_that_fails_is_503_and_nothing_is_charged() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    for fault in failures() {
+        proxy.breaks("GetItem api_keys", fault.clone());
+        let reply = answered_within(10.0, &proxy, Event::scrape()).await;
+        assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "unavailable", "5"), "{fault:?}");
+        assert_eq!(reply.header("ratelimit"), "");
+        assert!(proxy.calls().iter().all(|call| call == "GetItem api_keys"), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_limiter_that_fails_is_503_and_lets_nobody_through() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    let no_item = Fault::Answer(200, "{}".to_owned());
+    let wrong_type = Fault::Answer(200, r#"{"Attributes":{"t0":{"S":"x"}}}"#.to_owned());
+    for fault in failures().into_iter().chain([no_item, wrong_type]) {
+        proxy.breaks("UpdateItem rate_limits", fault.clone());
+        let reply = answered_within(10.0, &proxy, Event::scrape()).await;
+        assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "unavailable", "5"), "{fault:?}");
+        assert!(!proxy.calls().iter().any(|call| call.starts_with("Query")), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rollup_that_cannot_be_read_is_502_never_a_misleading_200() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    let no_sketch = r#"{"Items":[{"period":{"S":"m1#2026-11-24T20:13"},"requests":{"N":"1"}}],"Count":1}"#;
+    for call in ["GetItem rollups", "Query rollups"] {
+        let wrong_item = Fault::Answer(200, no_sketch.replace("Items\":[", "Item\":").replace("],\"Count", ",\"Count"));
+        let wrong_item = if call == "GetItem rollups" { wrong_item } else { Fault::Answer(200, no_sketch.to_owned()) };
+        for fault in failures().into_iter().chain([wrong_item]) {
+            proxy.breaks(call, fault.clone());
+            for key in [DEDICATED_KEY, METRICS_KEY] {
+                reset_limits(&proxy, key).await;
+            }
+            let reply = answered_within(10.0, &proxy, Event::scrape()).await;
+            assert_eq!((reply.status, reply.code().as_str()), (502, "summary_failed"), "{call} {fault:?} {}", reply.body);
+            assert_eq!(reply.header("ratelimit"), "\"per-key\";r=5;t=59", "{call} {fault:?}");
+        }
+        proxy.breaks(call, Fault::Drips);
+        reset_limits(&proxy, DEDICATED_KEY).await;
+        assert_eq!(answered_within(1.0, &proxy, Event::scrape()).await.status, 504, "a slow drip of {call}");
+        proxy.mends(call);
+    }
+}
+
+async fn reset_limits(proxy: &Proxy, key: &str) {
+    let key = AttributeValue::S(hash(key));
+    client(proxy.address).delete_item().table_name("rate_limits").key("key_hash", key).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn heartbeats_that_cannot_be_read_cost_the_engine_gauges_and_nothing_else() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    let whole = answered_within(10.0, &proxy, Event::scrape()).await;
+    assert_eq!(whole.value("wafer_engine_running_requests"), Some("3"));
+    assert_eq!(whole.value("wafer_engine_scrape_success"), Some("1"));
+    for fault in failures().into_iter().chain([Fault::Hangs, Fault::Drips]) {
+        let seconds = if matches!(fault, Fault::Hangs | Fault::Drips) { 1.0 } else { 10.0 };
+        proxy.breaks("Query heartbeats", fault.clone());
+        reset_limits(&proxy, DEDICATED_KEY).await;
+        let reply = answered_within(seconds, &proxy, Event::scrape()).await;
+        assert_eq!(reply.status, 200, "{fault:?}");
+        let without_engine = whole.body.lines().filter(|line| !line.contains("wafer_engine_"));
+        assert!(reply.body.lines().filter(|line| !line.contains("wafer_engine_")).eq(without_engine), "{fault:?}");
+        let engine: Vec<_> = reply.body.lines().filter(|line| line.starts_with("wafer_engine_")).collect();
+        assert_eq!(engine, ["wafer_engine_scrape_success{endpoint=\"chat.demo.example\"} 0"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_does_not_fit_is_left_out_whole_and_harms_no_other() {
+    let database = dynamodb().await;
+    let client = client(database);
+    let number = |value: &str| AttributeValue::N(value.to_owned());
+    let reported = |offset_ms: i64| number(&after(offset_ms).as_millisecond().to_string());
+    for (worker, field, value) in [
+        ("text", "running_requests", AttributeValue::S("3".to_owned())),
+        ("negative", "queue_depth", number("-1")),
+        ("broken", "queue_depth", number("0.5")),
+        ("huge", "running_requests", number("1000000001")),
+        ("over one", "kv_cache_usage_ratio", number("1.01")),
+        ("too far ahead", "reported_at_ms", reported(30_001)),
+        ("no time", "reported_at_ms", AttributeValue::Bool(true)),
+    ] {
+        let mut fields = vec![("running_requests", number("100")), ("kv_cache_hit_ratio", number("0.25"))];
+        fields.retain(|(name, _)| *name != field);
+        fields.push((field, value));
+        put_heartbeat(&client, CHAT, worker, &fields).await;
+    }
+    put_heartbeat(&client, CHAT, "ahead", &[("reported_at_ms", reported(30_000)), ("kv_cache_hit_ratio", number("0.5"))]).await;
+    put_heartbeat(&client, CHAT, "old", &[("reported_at_ms", reported(-600_000)), ("queue_depth", number("1e9"))]).await;
+    put_heartbeat(&client, CHAT, "gone", &[("reported_at_ms", reported(-600_001)), ("queue_depth", number("5"))]).await;
+    put_heartbeat(&client, CHAT, "silent", &[]).await;
+    let reply = call(&scrape(&client), &Event::scrape(), now()).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.value("wafer_engine_replicas_reporting"), Some("4"));
+    assert_eq!(reply.value("wafer_engine_running_requests"), Some("3"));
+    assert_eq!(reply.value("wafer_engine_queue_depth"), Some("1000000000"));
+    assert_eq!(reply.value("wafer_engine_kv_cache_usage_ratio"), None);
+    assert_eq!(reply.value("wafer_engine_kv_cache_hit_ratio"), Some("0.5"));
+}
+
+#[tokio::test]
+async fn no_fresh_worker_is_a_0_and_no_gauge() {
+    let scrape = scrape(&client(dynamodb().await));
+    let reply = call(&scrape, &Event::scrape().query(&format!("endpoint={CODE}")), now()).await;
+    let engine: Vec<_> = reply.body.lines().filter(|line| line.starts_with("wafer_engine_")).collect();
+    assert_eq!(
+        engine,
+        [
+            "wafer_engine_replicas_reporting{endpoint=\"code.demo.example\"} 0",
+            "wafer_engine_scrape_success{endpoint=\"code.demo.example\"} 1"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_refuses_connections_is_503() {
+    log_started();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let reply = call(&scrape(&client(address)), &Event::scrape(), now()).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "5"));
+}
+
+fn log_started() {
+    crate::log::start();
+}
+
+#[tokio::test]
+async fn one_failure_of_each_call_is_tried_again_and_harms_no_scrape() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    for call in ["GetItem api_keys", "UpdateItem rate_limits", "GetItem rollups", "Query rollups", "Query heartbeats"] {
+        proxy.breaks(call, Fault::AnswerLostOnce);
+        reset_limits(&proxy, DEDICATED_KEY).await;
+        let reply = answered_within(10.0, &proxy, Event::scrape()).await;
+        assert_eq!((reply.status, reply.value("wafer_engine_scrape_success")), (200, Some("1")), "{call}");
+        assert_eq!(reply.value("wafer_requests_last_24h"), Some("6"), "{call}");
+    }
+}
+
+#[tokio::test]
+async fn stale_data_is_502_from_the_second_past_the_limit() {
+    let scrape = scrape(&client(dynamodb().await));
+    // The window ends 90 s before now.
+    assert_eq!(call(&scrape, &Event::scrape(), after(210_000)).await.status, 200);
+    assert_eq!(call(&scrape, &Event::scrape(), after(210_001)).await.code(), "summary_failed");
+}

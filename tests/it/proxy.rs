@@ -1,0 +1,192 @@
+//! A DynamoDB endpoint on the way to the real one: it counts the calls, and breaks those it is told to.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::net::{TcpListener, TcpStream};
+
+/// What becomes of a call.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// The connection is closed without an answer, and nothing reaches the database.
+    Closed,
+    /// No answer ever comes.
+    Hangs,
+    /// One byte of the answer comes each 100 ms.
+    Drips,
+    /// The call is carried out, and the connection cut before the answer; the next call is not harmed.
+    AnswerLostOnce,
+    /// An answer with this status and body.
+    Answer(u16, String),
+    /// The answer's body is cut in half.
+    Truncated,
+}
+
+impl Fault {
+    pub fn server_error() -> Self {
+        Self::Answer(500, r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#.to_owned())
+    }
+
+    pub fn throttled() -> Self {
+        let kind = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
+        Self::Answer(400, format!(r#"{{"__type":"{kind}","message":"x"}}"#))
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `operation table`, in order.
+    calls: Vec<String>,
+    faults: HashMap<String, Fault>,
+    abandoned: usize,
+}
+
+/// Counts and breaks calls named `operation table`, such as `GetItem api_keys`.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    pub address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+impl Proxy {
+    pub async fn to(database: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
+        let serving = proxy.clone();
+        tokio::spawn(async move {
+            loop {
+                let (caller, _) = listener.accept().await.unwrap();
+                let proxy = serving.clone();
+                tokio::spawn(async move { while proxy.pass(&caller, database).await.is_some() {} });
+            }
+        });
+        proxy
+    }
+
+    pub fn breaks(&self, call: &str, fault: Fault) {
+        self.state.lock().unwrap().faults.insert(call.to_owned(), fault);
+    }
+
+    pub fn mends(&self, call: &str) {
+        self.state.lock().unwrap().faults.remove(call);
+    }
+
+    /// The calls since the last time.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().calls)
+    }
+
+    /// Hanging calls whose caller has gone.
+    pub fn abandoned(&self) -> usize {
+        self.state.lock().unwrap().abandoned
+    }
+
+    /// Passes one call; `None` when the connection is to be closed.
+    async fn pass(&self, caller: &TcpStream, database: SocketAddr) -> Option<()> {
+        let mut caller = Stream(caller);
+        let request = caller.message().await?;
+        let fault = self.note(&request);
+        match fault {
+            Some(Fault::Closed) => return None,
+            Some(Fault::Hangs) => {
+                caller.message().await;
+                self.state.lock().unwrap().abandoned += 1;
+                return None;
+            }
+            Some(Fault::Answer(status, body)) => {
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n");
+                return caller.write(format!("{head}{body}").as_bytes()).await;
+            }
+            _ => {}
+        }
+        let database = TcpStream::connect(database).await.ok()?;
+        let mut database = Stream(&database);
+        database.write(&request).await?;
+        let answer = database.message().await?;
+        match fault {
+            Some(Fault::AnswerLostOnce) => None,
+            Some(Fault::Truncated) => {
+                let head = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+                caller.write(&answer[..head + (answer.len() - head) / 2]).await?;
+                None
+            }
+            Some(Fault::Drips) => {
+                for byte in answer {
+                    caller.write(&[byte]).await?;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Some(())
+            }
+            _ => caller.write(&answer).await,
+        }
+    }
+
+    fn note(&self, request: &[u8]) -> Option<Fault> {
+        let text = String::from_utf8_lossy(request);
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        let operation =
+            head.lines().find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let call = format!("{operation} {}", body["TableName"].as_str().unwrap_or_default());
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(call.clone());
+        let fault = state.faults.get(&call).cloned();
+        if matches!(fault, Some(Fault::AnswerLostOnce)) {
+            state.faults.remove(&call);
+        }
+        fault
+    }
+}
+
+struct Stream<'a>(&'a TcpStream);
+
+impl Stream<'_> {
+    /// A whole request or response; `None` when the other side has closed.
+    async fn message(&mut self) -> Option<Vec<u8>> {
+        let mut message = Vec::new();
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some(head) = message.windows(4).position(|four| four == b"\r\n\r\n") {
+                let length = content_length(&message[..head]);
+                if message.len() >= head + 4 + length {
+                    return Some(message);
+                }
+            }
+            match self.read(&mut buffer).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => message.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    async fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            self.0.readable().await?;
+            match self.0.try_read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn write(&mut self, mut bytes: &[u8]) -> Option<()> {
+        while !bytes.is_empty() {
+            self.0.writable().await.ok()?;
+            match self.0.try_write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+fn content_length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_lowercase();
+    head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or(0, |value| value.trim().parse().unwrap())
+}
