@@ -6,6 +6,8 @@ use std::sync::Arc;
 use clap::Parser;
 use jiff::Timestamp;
 use local_stack::stack::{Options, Stack, StackError};
+use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 use wafer_metrics::logging;
 
 #[tokio::main]
@@ -22,7 +24,7 @@ async fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        _ = tokio::signal::ctrl_c() => ExitCode::SUCCESS,
+        () = interrupted() => ExitCode::SUCCESS,
     }
 }
 
@@ -57,4 +59,13 @@ Look into its tables, or put a key or a heartbeat:
   AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb scan --table-name api_keys --region us-east-1 --endpoint-url {dynamodb}
 "
     )
+}
+
+/// Ctrl-C, or a polite kill.
+async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
 }
