@@ -207,8 +207,9 @@ impl Run<'_> {
         let before = self.watermark().await?;
         self.report.through = before.map(|mark| mark.through.as_second());
         let target = self.refresh.target(self.clock.started_at());
-        let mut from = window_start(target);
-        let mut mark = Watermark { through: from, sealed: from.hour_ceil(), caught_up_at: None };
+        // From the hour's start: a scrape may answer from the last hour that ended before the target, whose window starts earlier.
+        let mut from = window_start(target).hour().start();
+        let mut mark = Watermark { through: from, sealed: from.hour(), caught_up_at: None };
         if let Some(before) = before {
             if before.through >= target {
                 self.report.complete = true;

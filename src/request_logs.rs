@@ -138,7 +138,11 @@ impl RequestLogs {
             };
             reader.read_into(rows, &mut answer).map_err(|error| QueryError::Unreadable { id: id.to_owned(), cause: error.into() })?;
         }
-        Ok(answer)
+        // Without one this is no result, and taking it as empty would be a hole in the window.
+        match reader {
+            Some(_) => Ok(answer),
+            None => Err(QueryError::Unreadable { id: id.to_owned(), cause: rows::RowError::NoHeader.into() }),
+        }
     }
 
     /// Waits until the query has succeeded; the bytes it scanned.

@@ -17,7 +17,8 @@ pub struct ScrapeSettings {
     pub heartbeats_table: String,
     /// `ROLLUPS_TABLE`
     pub rollups_table: String,
-    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before a scrape is refused it.
+    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before a scrape is refused it; an hour at most, since a
+    /// catch-up after a long outage reads no more of the past than that needs.
     pub max_staleness: SignedDuration,
 }
 
@@ -62,7 +63,7 @@ impl ScrapeSettings {
             rate_limits_table: reader.required("RATE_LIMITS_TABLE"),
             heartbeats_table: reader.required("HEARTBEATS_TABLE"),
             rollups_table: reader.required("ROLLUPS_TABLE"),
-            max_staleness: reader.seconds("MAX_STALENESS_SECONDS", 300, 1..=86_400),
+            max_staleness: reader.seconds("MAX_STALENESS_SECONDS", 300, 1..=3_600),
         };
         reader.finish(settings)
     }

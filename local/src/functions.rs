@@ -78,8 +78,9 @@ pub fn sdk_config(url: &str) -> SdkConfig {
         .build()
 }
 
-/// What the functions' environment holds here.
-fn setting(name: &str) -> Option<String> {
+/// What the functions' environment holds here; a lookup for their settings.
+#[must_use]
+pub fn setting(name: &str) -> Option<String> {
     let value = match name {
         "API_KEYS_TABLE" => tables::API_KEYS,
         "RATE_LIMITS_TABLE" => tables::RATE_LIMITS,

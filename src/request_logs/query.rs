@@ -65,7 +65,7 @@ WITH delivered AS (
     CASE WHEN status_code BETWEEN 200 AND 299 AND output_tokens > 0 AND total_latency_ms BETWEEN 1e-3 AND 1e9
       THEN output_tokens / (total_latency_ms / 1e3) END AS tokens_per_second
   FROM numbered
-  WHERE copy = 1 OR request_id IS NULL
+  WHERE copy = 1 OR request_id IS NULL OR endpoint IS NULL
 ), bucketed AS (
   SELECT endpoint, minute, status_code, input_tokens, output_tokens, cache_read_tokens,
     {buckets}

@@ -17,6 +17,9 @@ use crate::window::Minute;
 /// What is wrong with a result.
 #[derive(Debug, Error)]
 pub enum RowError {
+    /// There is no row at all.
+    #[error("no header row")]
+    NoHeader,
     /// The header row lacks a column.
     #[error("no column '{0}'")]
     NoColumn(&'static str),

@@ -161,7 +161,7 @@ fn log_started() {
 async fn one_failure_of_each_call_is_tried_again_and_harms_no_scrape() {
     let proxy = Proxy::to(dynamodb().await).await;
     for call in ["GetItem api_keys", "UpdateItem rate_limits", "GetItem rollups", "Query rollups", "Query heartbeats"] {
-        proxy.breaks(call, Fault::AnswerLostOnce);
+        proxy.breaks_times(1, call, Fault::AnswerLost);
         reset_limits(&proxy, DEDICATED_KEY).await;
         let reply = answered_within(10.0, &proxy, Event::scrape()).await;
         assert_eq!((reply.status, reply.value("wafer_engine_scrape_success")), (200, Some("1")), "{call}");

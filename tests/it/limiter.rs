@@ -166,7 +166,7 @@ async fn retry_after_is_the_first_whole_second_at_which_a_call_is_admitted() {
 async fn an_answer_lost_after_the_write_is_charged_once() {
     let proxy = Proxy::to(dynamodb().await).await;
     let scrape = scrape(&client(proxy.address));
-    proxy.breaks("UpdateItem rate_limits", Fault::AnswerLostOnce);
+    proxy.breaks_times(1, "UpdateItem rate_limits", Fault::AnswerLost);
     let reply = call(&scrape, &Event::scrape(), now()).await;
     assert_eq!((reply.status, reply.value("wafer_scrape_budget_remaining")), (200, Some("5")));
     assert_eq!(proxy.calls().iter().filter(|call| *call == "UpdateItem rate_limits").count(), 2);
@@ -181,7 +181,7 @@ async fn an_answer_lost_after_the_sixth_write_is_still_a_yes() {
     for _ in 0..5 {
         assert!(admits(&scrape, DEDICATED_KEY, 0).await);
     }
-    proxy.breaks("UpdateItem rate_limits", Fault::AnswerLostOnce);
+    proxy.breaks_times(1, "UpdateItem rate_limits", Fault::AnswerLost);
     assert!(admits(&scrape, DEDICATED_KEY, 0).await);
     assert!(!admits(&scrape, DEDICATED_KEY, 0).await);
 }

@@ -1,12 +1,15 @@
-//! A DynamoDB endpoint on the way to the real one: it counts the calls, and breaks those it is told to.
+//! An AWS endpoint on the way to the real one: it counts the calls, and holds or breaks those it is told to.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
 
 /// What becomes of a call.
 #[derive(Clone, Debug)]
@@ -17,8 +20,8 @@ pub enum Fault {
     Hangs,
     /// One byte of the answer comes each 100 ms.
     Drips,
-    /// The call is carried out, and the connection cut before the answer; the next call is not harmed.
-    AnswerLostOnce,
+    /// The call is carried out, and the connection cut before the answer.
+    AnswerLost,
     /// An answer with this status and body.
     Answer(u16, String),
     /// The answer's body is cut in half.
@@ -38,23 +41,33 @@ impl Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    /// `operation table`, in order.
+    /// In order.
     calls: Vec<String>,
-    faults: HashMap<String, Fault>,
+    /// With how many calls each still breaks.
+    faults: HashMap<String, (Fault, usize)>,
     abandoned: usize,
 }
 
-/// Counts and breaks calls named `operation table`, such as `GetItem api_keys`.
+/// Counts and breaks calls by name: the operation and, where there is one, the table, such as `GetItem api_keys`.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
+    /// Each call takes one; without end unless [stepped](Proxy::step).
+    permits: Arc<Semaphore>,
+    /// How many calls wait for a permit.
+    waiting: Arc<watch::Sender<usize>>,
 }
 
 impl Proxy {
     pub async fn to(database: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self { address: listener.local_addr().unwrap(), state: Arc::default() };
+        let proxy = Self {
+            address: listener.local_addr().unwrap(),
+            state: Arc::default(),
+            permits: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS / 2)),
+            waiting: Arc::new(watch::Sender::new(0)),
+        };
         let serving = proxy.clone();
         tokio::spawn(async move {
             loop {
@@ -67,11 +80,37 @@ impl Proxy {
     }
 
     pub fn breaks(&self, call: &str, fault: Fault) {
-        self.state.lock().unwrap().faults.insert(call.to_owned(), fault);
+        self.breaks_times(usize::MAX, call, fault);
+    }
+
+    /// Breaks the next so many calls of that name.
+    pub fn breaks_times(&self, times: usize, call: &str, fault: Fault) {
+        self.state.lock().unwrap().faults.insert(call.to_owned(), (fault, times));
     }
 
     pub fn mends(&self, call: &str) {
         self.state.lock().unwrap().faults.remove(call);
+    }
+
+    /// From now on lets this many calls through, and holds the next.
+    pub fn step(&self, calls: usize) {
+        self.permits.forget_permits(usize::MAX);
+        self.permits.add_permits(calls);
+    }
+
+    /// Lets one more call through, and waits until it is on its way.
+    pub fn permit(&self) {
+        self.permits.add_permits(1);
+    }
+
+    /// Lets all calls through again.
+    pub fn run(&self) {
+        self.permits.add_permits(Semaphore::MAX_PERMITS / 2);
+    }
+
+    /// Until a call is held.
+    pub async fn held(&self) {
+        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 
     /// The calls since the last time.
@@ -88,6 +127,13 @@ impl Proxy {
     async fn pass(&self, caller: &TcpStream, database: SocketAddr) -> Option<()> {
         let mut caller = Stream(caller);
         let request = caller.message().await?;
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let permit = match select(pin!(self.permits.acquire()), pin!(caller.gone())).await {
+            Either::Left((permit, _)) => Some(permit.unwrap()),
+            Either::Right(_) => None,
+        };
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+        permit?.forget();
         let fault = self.note(&request);
         match fault {
             Some(Fault::Closed) => return None,
@@ -108,7 +154,7 @@ impl Proxy {
         database.write(&request).await?;
         let answer = database.message().await?;
         match fault {
-            Some(Fault::AnswerLostOnce) => None,
+            Some(Fault::AnswerLost) => None,
             Some(Fault::Truncated) => {
                 let head = answer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
                 caller.write(&answer[..head + (answer.len() - head) / 2]).await?;
@@ -131,20 +177,23 @@ impl Proxy {
         let operation =
             head.lines().find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
         let body: Value = serde_json::from_str(body).unwrap_or_default();
-        let call = format!("{operation} {}", body["TableName"].as_str().unwrap_or_default());
+        let call = body["TableName"].as_str().map_or(operation.to_owned(), |table| format!("{operation} {table}"));
         let mut state = self.state.lock().unwrap();
         state.calls.push(call.clone());
-        let fault = state.faults.get(&call).cloned();
-        if matches!(fault, Some(Fault::AnswerLostOnce)) {
-            state.faults.remove(&call);
-        }
-        fault
+        let (fault, times) = state.faults.get_mut(&call).filter(|(_, times)| *times > 0)?;
+        *times -= 1;
+        Some(fault.clone())
     }
 }
 
 struct Stream<'a>(&'a TcpStream);
 
 impl Stream<'_> {
+    /// Until the other side closes: no client sends a second request before it has the answer to the first.
+    async fn gone(&self) {
+        let _ = self.0.peek(&mut [0]).await;
+    }
+
     /// A whole request or response; `None` when the other side has closed.
     async fn message(&mut self) -> Option<Vec<u8>> {
         let mut message = Vec::new();

@@ -3,5 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod athena;
+mod disturbances;
+mod figures;
 mod http;
+mod logs;
+mod oracle;
+#[path = "../../../tests/it/proxy.rs"]
+#[allow(dead_code, reason = "shared with the functions' tests")]
+mod proxy;
 mod stack;
+mod stage;

@@ -1,0 +1,182 @@
+//! Both functions on a DynamoDB and an Athena endpoint of their own, over request logs that a test writes.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::{Context, LambdaEvent};
+use local_stack::athena::Athena;
+use local_stack::functions::{self, sdk_config};
+use local_stack::tables;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use wafer_metrics::api_key::KeyHash;
+use wafer_metrics::aws;
+use wafer_metrics::refresh::{Order, Refresh, RefreshError, Report};
+use wafer_metrics::scrape::Scrape;
+use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+
+use crate::logs::{self, Columns, Row};
+use crate::oracle;
+use crate::proxy::Proxy;
+
+/// The time of a test, that many seconds after 2026-11-24T20:15:30Z.
+pub fn at(seconds: i64) -> Timestamp {
+    "2026-11-24T20:15:30Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+pub fn ms(time: &str) -> i64 {
+    time.parse::<Timestamp>().unwrap().as_millisecond()
+}
+
+pub struct Stage {
+    folder: TempDir,
+    /// Everything delivered so far.
+    pub rows: Vec<Row>,
+    /// What the refresh goes through to reach DynamoDB and Athena.
+    pub dynamodb: Proxy,
+    pub athena: Proxy,
+    database: SocketAddr,
+    files: AtomicUsize,
+    keys: AtomicUsize,
+}
+
+impl Stage {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (listener, database) = listen().await;
+        tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+        let (listener, athena) = listen().await;
+        let served = Athena::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
+        tokio::spawn(served.serve(listener));
+        tables::create(&client(database)).await.unwrap();
+        Self {
+            folder,
+            rows: Vec::new(),
+            dynamodb: Proxy::to(database).await,
+            athena: Proxy::to(athena).await,
+            database,
+            files: AtomicUsize::new(0),
+            keys: AtomicUsize::new(0),
+        }
+    }
+
+    /// Delivers rows in one file of the hour in which they arrived.
+    pub fn deliver(&mut self, arrived_at_ms: i64, rows: Vec<Row>) {
+        self.deliver_as(Columns::All, arrived_at_ms, rows);
+    }
+
+    pub fn deliver_as(&mut self, columns: Columns, arrived_at_ms: i64, mut rows: Vec<Row>) {
+        let name = format!("file-{}", self.files.fetch_add(1, Ordering::Relaxed));
+        if matches!(columns, Columns::Older) {
+            for row in &mut rows {
+                (row.is_streaming, row.cache_read_tokens) = (None, None);
+            }
+        }
+        logs::write(self.folder.path(), arrived_at_ms, &name, &rows, columns);
+        self.rows.extend(rows);
+    }
+
+    /// A cold instance of the refresh function.
+    pub fn refresher(&self) -> Refresh {
+        let settings = RefreshSettings::read(functions::setting).unwrap();
+        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&format!("http://{}", self.dynamodb.address)));
+        Refresh::new(settings, aws::athena(&sdk_config(&format!("http://{}", self.athena.address))), dynamodb)
+    }
+
+    /// Refreshes until nothing is left to do.
+    pub async fn catch_up(&self, refresh: &Refresh, now: Timestamp) -> Report {
+        loop {
+            let report = run(refresh, now).await.unwrap();
+            if report.complete {
+                return report;
+            }
+        }
+    }
+
+    pub const fn database(&self) -> SocketAddr {
+        self.database
+    }
+
+    /// DynamoDB, without what stands between it and the refresh.
+    pub fn client(&self) -> Client {
+        client(self.database)
+    }
+
+    /// A cold instance of the scrape function, straight at DynamoDB.
+    pub fn scraper(&self) -> Scrape {
+        scraper(&self.client())
+    }
+
+    /// Scrapes with a key that is good for these endpoints and has never been used.
+    pub async fn scrape(&self, scrape: &Scrape, endpoints: &[&str], now: Timestamp) -> (i64, String) {
+        let key = format!("Bearer stage-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
+        let hash = KeyHash::of_authorization(key.as_bytes()).unwrap().as_str().to_owned();
+        let owned = AttributeValue::Ss(endpoints.iter().map(ToString::to_string).collect());
+        let put = self.client().put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
+        put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", owned).send().await.unwrap();
+        let mut event: Value = serde_json::from_str(include_str!("../../../events/scrape-text.json")).unwrap();
+        event["headers"]["authorization"] = key.clone().into();
+        event["headers"]["x-prometheus-scrape-timeout-seconds"] = "25".into();
+        let query: Vec<String> = endpoints.iter().map(|endpoint| format!("endpoint={endpoint}")).collect();
+        event["rawQueryString"] = query.join("&").into();
+        let mut context = Context::default();
+        context.request_id = key;
+        let payload = serde_json::value::to_raw_value(&event).unwrap();
+        let response = json!(scrape.handle(LambdaEvent::new(payload, context), now).await.unwrap());
+        (response["statusCode"].as_i64().unwrap(), response["body"].as_str().unwrap().to_owned())
+    }
+
+    /// Scrapes, and compares every figure of these endpoints with the rows.
+    pub async fn check(&self, endpoints: &[&str], now: Timestamp) {
+        for endpoints in endpoints.chunks(20) {
+            let (status, text) = self.scrape(&self.scraper(), endpoints, now).await;
+            assert_eq!(status, 200, "{text}");
+            for endpoint in endpoints {
+                oracle::check(&text, &self.rows, endpoint);
+            }
+        }
+    }
+
+    /// Scrapes; what is not refused as stale must be right.
+    pub async fn check_unless_stale(&self, endpoints: &[&str], now: Timestamp) {
+        let (status, text) = self.scrape(&self.scraper(), endpoints, now).await;
+        match status {
+            200 => endpoints.iter().for_each(|endpoint| oracle::check(&text, &self.rows, endpoint)),
+            502 => assert!(text.contains("summary_failed"), "{text}"),
+            _ => panic!("{status} {text}"),
+        }
+    }
+
+    /// The watermark's `through`, Unix seconds.
+    pub async fn through(&self) -> Option<i64> {
+        let key = [("endpoint", "#refresh"), ("period", "watermark1")]
+            .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
+        let get = self.client().get_item().table_name(tables::ROLLUPS).set_key(Some(key.into())).send().await.unwrap();
+        get.item.map(|item| item["through"].as_n().unwrap().parse().unwrap())
+    }
+}
+
+pub fn scraper(client: &Client) -> Scrape {
+    Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), client)
+}
+
+pub fn client(address: SocketAddr) -> Client {
+    aws::dynamodb_for_refresh(&sdk_config(&format!("http://{address}")))
+}
+
+/// One run, with the time that the function has.
+pub async fn run(refresh: &Refresh, now: Timestamp) -> Result<Report, RefreshError> {
+    refresh.run(Order::CatchUp, now, Instant::now() + Duration::from_secs(50)).await
+}
+
+async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
