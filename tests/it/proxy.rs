@@ -45,7 +45,6 @@ struct State {
     calls: Vec<String>,
     /// With how many calls each still breaks.
     faults: HashMap<String, (Fault, usize)>,
-    abandoned: usize,
 }
 
 /// Counts and breaks calls by name: the operation and, where there is one, the table, such as `GetItem api_keys`.
@@ -57,6 +56,8 @@ pub struct Proxy {
     permits: Arc<Semaphore>,
     /// How many calls wait for a permit.
     waiting: Arc<watch::Sender<usize>>,
+    /// How many calls hung until their caller had gone.
+    abandoned: Arc<watch::Sender<usize>>,
 }
 
 impl Proxy {
@@ -67,6 +68,7 @@ impl Proxy {
             state: Arc::default(),
             permits: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS / 2)),
             waiting: Arc::new(watch::Sender::new(0)),
+            abandoned: Arc::new(watch::Sender::new(0)),
         };
         let serving = proxy.clone();
         tokio::spawn(async move {
@@ -118,9 +120,9 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
-    /// Hanging calls whose caller has gone.
-    pub fn abandoned(&self) -> usize {
-        self.state.lock().unwrap().abandoned
+    /// Until so many calls have hung and been given up by their caller.
+    pub async fn abandoned(&self, calls: usize) {
+        self.abandoned.subscribe().wait_for(|abandoned| *abandoned >= calls).await.unwrap();
     }
 
     /// Passes one call; `None` when the connection is to be closed.
@@ -138,8 +140,8 @@ impl Proxy {
         match fault {
             Some(Fault::Closed) => return None,
             Some(Fault::Hangs) => {
-                caller.message().await;
-                self.state.lock().unwrap().abandoned += 1;
+                caller.gone().await;
+                self.abandoned.send_modify(|calls| *calls += 1);
                 return None;
             }
             Some(Fault::Answer(status, body)) => {

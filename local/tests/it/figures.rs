@@ -124,24 +124,10 @@ async fn a_request_counts_in_the_minute_in_which_it_ended_and_no_other() {
 async fn a_row_of_no_host_name_or_no_end_is_skipped_and_counted_and_every_other_endpoint_is_served() {
     let mut stage = Stage::start().await;
     let ended = ms("2026-11-24T20:10:00Z");
-    let longest = [["l"; 63].concat(), ["l"; 63].concat(), ["l"; 63].concat(), ["l"; 61].concat()].join(".");
+    let longest = [63, 63, 63, 61].map(|length| "l".repeat(length)).join(".");
     let too_long = format!("{longest}l");
-    let skipped = [
-        "",
-        " ",
-        "under_score",
-        "a..b",
-        ".a",
-        "a.",
-        "-a",
-        "a-",
-        "ünï.example",
-        "a b",
-        "https://a",
-        "a:1",
-        &["x"; 3_000].concat(),
-        &too_long,
-    ];
+    let skipped =
+        ["", " ", "under_score", "a..b", ".a", "a.", "-a", "a-", "ünï.example", "a b", "https://a", "a:1", &"x".repeat(3_000), &too_long];
     let mut rows: Vec<Row> = skipped.iter().map(|endpoint| Row::ok(endpoint, "1", ended)).collect();
     rows.push(Row { endpoint: None, ..Row::ok("", "1", ended) });
     rows.push(Row { ended_at_ms: None, ..Row::ok("good.example", "1", 0) });
