@@ -116,4 +116,12 @@ mod tests {
         assert!(text.contains("hour BETWEEN '2026-11-24-20' AND '2026-11-24-21'"), "{text}");
         assert!(text.contains("ended_at >= TIMESTAMP '2026-11-24 20:45:00' AND ended_at < TIMESTAMP '2026-11-24 20:51:00'"), "{text}");
     }
+
+    #[test]
+    fn the_query_in_the_documentation_is_the_one_that_is_sent() {
+        let minute = |text: &str| Minute::floor(text.parse().unwrap());
+        let range = minute("2026-11-24T20:03:00Z")..minute("2026-11-24T20:14:00Z");
+        let documented = include_str!("../../docs/query.sql");
+        assert_eq!(documented.trim_end(), text("request_logs", &range, SignedDuration::from_mins(10)));
+    }
 }

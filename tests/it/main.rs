@@ -12,4 +12,5 @@ mod log_lines;
 mod negotiation;
 #[allow(dead_code, reason = "shared with the local stack's tests")]
 mod proxy;
+mod reads;
 mod setup;

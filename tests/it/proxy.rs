@@ -41,8 +41,9 @@ impl Fault {
 
 #[derive(Debug, Default)]
 struct State {
-    /// In order.
+    /// In order, and what each asked for.
     calls: Vec<String>,
+    requests: Vec<Value>,
     /// With how many calls each still breaks.
     faults: HashMap<String, (Fault, usize)>,
 }
@@ -120,6 +121,11 @@ impl Proxy {
         std::mem::take(&mut self.state.lock().unwrap().calls)
     }
 
+    /// The bodies of the requests so far.
+    pub fn requests(&self) -> Vec<Value> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
+    }
+
     /// Until so many calls have hung and been given up by their caller.
     pub async fn abandoned(&self, calls: usize) {
         self.abandoned.subscribe().wait_for(|abandoned| *abandoned >= calls).await.unwrap();
@@ -182,6 +188,7 @@ impl Proxy {
         let call = body["TableName"].as_str().map_or(operation.to_owned(), |table| format!("{operation} {table}"));
         let mut state = self.state.lock().unwrap();
         state.calls.push(call.clone());
+        state.requests.push(body);
         let (fault, times) = state.faults.get_mut(&call).filter(|(_, times)| *times > 0)?;
         *times -= 1;
         Some(fault.clone())
