@@ -30,11 +30,11 @@ impl Heartbeats {
         Self { client, table }
     }
 
-    /// The engine gauges of an endpoint. A heartbeat that does not fit is left out whole, and logged.
+    /// The engine gauges of an endpoint, and how many heartbeats did not fit: these are left out whole, and logged.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub async fn engine(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<Engine, Cause> {
+    pub async fn engine(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<(Engine, u64), Cause> {
         let query = self
             .client
             .query()
@@ -51,7 +51,7 @@ impl Heartbeats {
         if let Some((worker, error)) = malformed.first() {
             tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");
         }
-        Ok(Engine::of(&heartbeats, now))
+        Ok((Engine::of(&heartbeats, now), malformed.len() as u64))
     }
 }
 

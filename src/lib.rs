@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod exposition;
 pub mod host;
+pub mod metrics;
 pub mod negotiation;
 pub mod rate_limit;
 pub mod request;

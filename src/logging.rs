@@ -2,13 +2,16 @@
 
 use std::process::ExitCode;
 
-use lambda_runtime::tracing::subscriber::filter::filter_fn;
-use lambda_runtime::tracing::subscriber::fmt::{self, MakeWriter};
+use lambda_runtime::tracing::subscriber::filter::{FilterExt, filter_fn};
+use lambda_runtime::tracing::subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use lambda_runtime::tracing::subscriber::fmt::{self, FmtContext, MakeWriter};
 use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
+use lambda_runtime::tracing::subscriber::registry::LookupSpan;
 use lambda_runtime::tracing::subscriber::{EnvFilter, Layer, registry};
-use tracing::{Level, Subscriber};
+use tracing::{Event, Level, Subscriber};
 
 use crate::error::chain;
+use crate::metrics;
 use crate::settings::SettingsError;
 
 /// A subscriber that writes the lines a filter lets through, `info` where there is none or it cannot be read.
@@ -17,7 +20,7 @@ use crate::settings::SettingsError;
 /// and requests, with keys and their hashes.
 pub fn subscriber<W>(filter: Option<&str>, writer: W) -> impl Subscriber + Send + Sync
 where
-    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+    W: for<'writer> MakeWriter<'writer> + Clone + Send + Sync + 'static,
 {
     let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
     let lines = fmt::layer()
@@ -26,9 +29,28 @@ where
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false)
-        .with_writer(writer)
-        .with_filter(filter_fn(|line| line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO));
-    registry().with(filter).with(lines)
+        .with_writer(writer.clone())
+        .with_filter(filter.and(filter_fn(|line| {
+            line.target() != metrics::TARGET && (line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO)
+        })));
+    // Alarms hang on them: no filter of an operator's keeps them back.
+    let metrics =
+        fmt::layer().event_format(MessageOnly).with_writer(writer).with_filter(filter_fn(|line| line.target() == metrics::TARGET));
+    registry().with(lines).with(metrics)
+}
+
+/// Writes an event's message, and nothing else, on a line.
+struct MessageOnly;
+
+impl<S, N> FormatEvent<S, N> for MessageOnly
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
 }
 
 /// Sends all log lines of the process to standard output.

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::error::{Cause, chain};
 use crate::host::Host;
+use crate::metrics::{Metrics, Unit};
 use crate::request_logs::{MinuteSummary, QueryError, RequestLogs};
 use crate::rollups::{Advance, Period, Put, RollupWriter, Watermark};
 use crate::settings::RefreshSettings;
@@ -58,6 +59,10 @@ pub struct Report {
     pub complete: bool,
     /// Athena queries.
     pub queries: u64,
+    /// Milliseconds that these took together.
+    pub query_ms: u64,
+    /// Milliseconds of the whole run.
+    pub total_ms: u64,
     /// Bytes they scanned.
     pub scanned_bytes: u64,
     /// Requests counted, of all the minutes read.
@@ -119,12 +124,29 @@ impl From<HandleError> for Diagnostic {
 }
 
 impl Report {
+    fn metrics(&self, at: Timestamp) -> Metrics {
+        let lag = self.lag_seconds.map(|lag| u64::try_from(lag).unwrap_or_default());
+        Metrics::of("refresh", at).with(&[
+            ("RefreshLagSeconds", Unit::Seconds, lag),
+            ("RefreshRows", Unit::Count, Some(self.rows)),
+            ("LateRows", Unit::Count, Some(self.late_rows)),
+            ("SkippedRows", Unit::Count, Some(self.skipped_rows)),
+            ("ScannedBytes", Unit::Bytes, Some(self.scanned_bytes)),
+            ("ItemsWritten", Unit::Count, Some(self.items_written)),
+            ("QueryMilliseconds", Unit::Milliseconds, Some(self.query_ms)),
+            ("RefreshMilliseconds", Unit::Milliseconds, Some(self.total_ms)),
+            ("RefreshErrors", Unit::Count, Some(0)),
+        ])
+    }
+
     fn log(&self) {
         tracing::info!(
             through = self.through,
             lag_seconds = self.lag_seconds,
             complete = self.complete,
             queries = self.queries,
+            query_ms = self.query_ms,
+            total_ms = self.total_ms,
             scanned_bytes = self.scanned_bytes,
             rows = self.rows,
             late_rows = self.late_rows,
@@ -170,8 +192,14 @@ impl Refresh {
         let deadline = Instant::now() + Duration::from_millis(left).saturating_sub(TO_END);
         let done = self.run(order, now, deadline).await;
         match &done {
-            Ok(report) => report.log(),
-            Err(error) => tracing::error!(cause = chain(error), "refresh failed"),
+            Ok(report) => {
+                report.log();
+                report.metrics(now).emit();
+            }
+            Err(error) => {
+                tracing::error!(cause = chain(error), "refresh failed");
+                Metrics::of("refresh", now).with(&[("RefreshErrors", Unit::Count, Some(1))]).emit();
+            }
         }
         Ok(done?)
     }
@@ -186,6 +214,7 @@ impl Refresh {
             Order::CatchUp => run.catch_up().await?,
             Order::Recompute { from, to } => run.recompute(from..to).await?,
         }
+        run.report.total_ms = milliseconds(run.clock.started().elapsed());
         run.report.lag_seconds = run.report.through.map(|through| run.clock.now().as_second() - through);
         Ok(run.report)
     }
@@ -287,7 +316,9 @@ impl Run<'_> {
     /// Queries a range and stores its minutes.
     async fn read(&mut self, range: Range<Minute>) -> Result<(Vec<MinuteSummary>, Timestamp), RefreshError> {
         let as_of = self.clock.now();
+        let started = Instant::now();
         let answer = self.refresh.logs.summaries(range, self.deadline).await?;
+        self.report.query_ms += milliseconds(started.elapsed());
         self.report.queries += 1;
         self.report.scanned_bytes += answer.scanned_bytes;
         self.report.skipped_rows += answer.skipped_rows;
@@ -347,4 +378,8 @@ impl Run<'_> {
     fn stored(&self) -> std::sync::MutexGuard<'_, Stored> {
         self.refresh.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

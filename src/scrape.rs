@@ -134,7 +134,8 @@ impl Scrape {
         let watermark = watermark.and_then(|found| self.window(found, now)).map_err(|cause| charged(ScrapeError::SummaryFailed(cause)))?;
         log.window(&watermark);
         let days = timeout_at(deadlines.answer, self.days(&admission, grant.endpoints(), &watermark, now));
-        let (days, engines) = join(days, self.engines(&admission, grant.endpoints(), now, deadlines.heartbeats, id)).await;
+        let (days, (engines, malformed)) = join(days, self.engines(&admission, grant.endpoints(), now, deadlines.heartbeats, id)).await;
+        log.malformed_heartbeats(malformed);
         let days = days.map_err(|_| charged(ScrapeError::SummaryTimeout))?.map_err(|cause| charged(ScrapeError::SummaryFailed(cause)))?;
         log.step("read_ms");
 
@@ -171,8 +172,16 @@ impl Scrape {
         stream::iter(days).buffered(ENDPOINTS_AT_ONCE).try_collect().await
     }
 
-    /// The engine gauges of each endpoint, `None` where heartbeats could not be read in time: that fails no scrape.
-    async fn engines(&self, admission: &Admission, endpoints: &[Host], now: Timestamp, by: Instant, id: &RequestId) -> Vec<Option<Engine>> {
+    /// The engine gauges of each endpoint, `None` where heartbeats could not be read in time: that fails no scrape. And how
+    /// many heartbeats did not fit.
+    async fn engines(
+        &self,
+        admission: &Admission,
+        endpoints: &[Host],
+        now: Timestamp,
+        by: Instant,
+        id: &RequestId,
+    ) -> (Vec<Option<Engine>>, u64) {
         let mut engines = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
             engines.push(async move {
@@ -180,12 +189,13 @@ impl Scrape {
                 read.unwrap_or_else(|_| Err(DeadlinePassed.into()))
             });
         }
-        let engines: Vec<Result<Engine, Cause>> = stream::iter(engines).buffered(ENDPOINTS_AT_ONCE).collect().await;
+        let engines: Vec<Result<(Engine, u64), Cause>> = stream::iter(engines).buffered(ENDPOINTS_AT_ONCE).collect().await;
         let unread: Vec<_> = engines.iter().filter_map(|engine| engine.as_ref().err()).collect();
         if let Some(cause) = unread.first() {
             tracing::warn!(request_id = %id, endpoints = unread.len(), cause = chain(cause.as_ref()), "heartbeats not read");
         }
-        engines.into_iter().map(Result::ok).collect()
+        let malformed = engines.iter().flatten().map(|(_, malformed)| malformed).sum();
+        (engines.into_iter().map(|read| read.ok().map(|(engine, _)| engine)).collect(), malformed)
     }
 }
 

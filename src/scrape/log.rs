@@ -1,4 +1,4 @@
-//! The one line that each scrape leaves in the log.
+//! The one line that each scrape leaves in the log, and its metrics.
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::http::header::USER_AGENT;
@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::{InvalidApiKey, ScrapeError, chain};
+use crate::metrics::{Metrics, Unit};
 use crate::request::Request;
 use crate::response::{self, RequestId};
 use crate::rollups::Watermark;
@@ -23,6 +24,7 @@ pub struct Log<'a> {
     key: Option<String>,
     endpoints: Option<String>,
     age_seconds: Option<i64>,
+    malformed_heartbeats: u64,
     steps: Vec<(&'static str, u64)>,
     last_step: Instant,
 }
@@ -39,6 +41,7 @@ impl<'a> Log<'a> {
             key: None,
             endpoints: None,
             age_seconds: None,
+            malformed_heartbeats: 0,
             steps: Vec::new(),
             last_step: clock.started(),
         }
@@ -54,6 +57,11 @@ impl<'a> Log<'a> {
     /// How old the data is.
     pub fn window(&mut self, watermark: &Watermark) {
         self.age_seconds = Some(self.clock.started_at().as_second() - watermark.through.as_second());
+    }
+
+    /// How many heartbeats were left out.
+    pub fn malformed_heartbeats(&mut self, count: u64) {
+        self.malformed_heartbeats = count;
     }
 
     /// A step is done.
@@ -96,7 +104,21 @@ impl<'a> Log<'a> {
                 )
             };
         }
-        if ours { line!(error) } else { line!(info) }
+        if ours {
+            line!(error)
+        } else {
+            line!(info)
+        }
+        Metrics::of("scrape", self.clock.started_at())
+            .with(&[
+                ("ScrapeMilliseconds", Unit::Milliseconds, Some(milliseconds_since(self.clock.started()))),
+                ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
+                ("ServerErrors", Unit::Count, Some(u64::from(status >= 500))),
+                ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
+                ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
+            ])
+            .with_one_by_code("Scrapes", code)
+            .emit();
     }
 }
 

@@ -61,3 +61,77 @@ async fn heartbeats_that_were_not_read_are_told_beside_the_scrape_that_missed_th
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["heartbeats not read", "scrape"]);
 }
+
+#[tokio::test]
+async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() {
+    let scrape = scrape(&client(dynamodb().await));
+    // A time of its own finds the line again.
+    let now = after(12_345);
+    call(&scrape, &Event::scrape(), now).await;
+    let lines = lines_with(&format!("\"Timestamp\":{}", now.as_millisecond()));
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    let mut line = line.clone();
+    assert!(line["ScrapeMilliseconds"].take().is_u64());
+    insta::assert_snapshot!(serde_json::to_string_pretty(&line).unwrap(), @r#"
+        {
+          "Code": "ok",
+          "DataAgeSeconds": 102,
+          "Function": "scrape",
+          "MalformedHeartbeats": 0,
+          "MalformedKeys": 0,
+          "ScrapeMilliseconds": null,
+          "Scrapes": 1,
+          "ServerErrors": 0,
+          "_aws": {
+            "CloudWatchMetrics": [
+              {
+                "Dimensions": [
+                  [
+                    "Function"
+                  ]
+                ],
+                "Metrics": [
+                  {
+                    "Name": "ScrapeMilliseconds",
+                    "Unit": "Milliseconds"
+                  },
+                  {
+                    "Name": "DataAgeSeconds",
+                    "Unit": "Seconds"
+                  },
+                  {
+                    "Name": "ServerErrors",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "MalformedKeys",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "MalformedHeartbeats",
+                    "Unit": "Count"
+                  }
+                ],
+                "Namespace": "WaferMetrics"
+              },
+              {
+                "Dimensions": [
+                  [
+                    "Function",
+                    "Code"
+                  ]
+                ],
+                "Metrics": [
+                  {
+                    "Name": "Scrapes",
+                    "Unit": "Count"
+                  }
+                ],
+                "Namespace": "WaferMetrics"
+              }
+            ],
+            "Timestamp": 1795551342345
+          }
+        }
+    "#);
+}

@@ -38,7 +38,8 @@ fn any_row(number: u64) -> Row {
     let nasty = ["quote's \"quote\"", "line\nbreak\r\n", "emoji 🦀", "", "comma,semicolon;", "\u{0}"];
     let endpoints = ["a.example", "b.example", "A.Example", "one-label", "xn--bcher-kva.example", "0.1.2.3"];
     Row {
-        request_id: pick(seed + 10, &[None, Some(format!("r{number}")), Some(format!("r{number}")), Some(format!("r{number}"))]),
+        // Two requests share an id, which does not make them one.
+        request_id: pick(seed + 10, &[None, Some(number / 2), Some(number / 2), Some(number / 2)]).map(|id| format!("r{id}")),
         endpoint: Some(pick(seed + 20, &endpoints).to_owned()),
         model: Some(pick(seed + 30, &nasty).to_owned()),
         status_code: pick(
@@ -91,6 +92,21 @@ async fn every_figure_is_right_whatever_the_rows_hold() {
     let report = stage.catch_up(&stage.refresher(), at(0)).await;
     assert_eq!(report.through, Some(ms(END) / 1000));
     stage.check(&["a.example", "b.example", "one-label", "xn--bcher-kva.example", "0.1.2.3"], at(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_is_a_copy_only_where_endpoint_id_and_end_are_all_the_same() {
+    let mut stage = Stage::start().await;
+    let ended = ms("2026-11-24T20:10:00Z");
+    let row = Row::ok("a.example", "1", ended);
+    let unnamed = Row { request_id: None, ..row.clone() };
+    let others = [Row::ok("b.example", "1", ended), Row::ok("a.example", "2", ended), Row::ok("a.example", "1", ended + 1)];
+    stage.deliver(ended, [row.clone(), row.clone(), unnamed.clone(), unnamed].into_iter().chain(others).collect());
+    stage.deliver(ended + 3_600_000, vec![row]);
+    stage.catch_up(&stage.refresher(), at(0)).await;
+    stage.check(&["a.example", "b.example"], at(0)).await;
+    let (_, text) = stage.scrape(&stage.scraper(), &["a.example"], at(0)).await;
+    assert!(text.contains("wafer_requests_last_24h{endpoint=\"a.example\",status_class=\"2xx\"} 5\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
