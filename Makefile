@@ -1,6 +1,6 @@
 # Every target builds the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint build deploy check-template
+.PHONY: run test lint bench build deploy check-template
 
 run:
 	cargo build --workspace --locked
@@ -13,6 +13,10 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
+bench:
+	cargo bench --workspace --locked --profile dev --bench scale
 
 # --- Deployment: docs/operations.md ---
 
