@@ -260,7 +260,12 @@ impl Run<'_> {
             }
             match self.refresh.rollups.advance(&mark).await.map_err(RefreshError::Advance)? {
                 Advance::Advanced => self.report.through = Some(mark.through.as_second()),
-                Advance::Overtaken => return Ok(()),
+                Advance::Overtaken => {
+                    let further = self.watermark().await?;
+                    self.report.through = further.map(|mark| mark.through.as_second());
+                    self.report.complete = further.is_some_and(|mark| mark.through >= target);
+                    return Ok(());
+                }
             }
             self.stored().forget_before(mark.sealed.start());
         }

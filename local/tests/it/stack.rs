@@ -100,6 +100,12 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
         scrape.text().replace("budget_remaining{endpoint=\"chat.demo.example\"} 5", "budget_remaining{endpoint=\"chat.demo.example\"} 4");
     assert_eq!(gunzip(&compressed.body), same + "# EOF\n");
 
+    let twice = http::get(stack.front(), TARGET, &[KEY, KEY]).await;
+    assert_eq!(twice.status, 401, "{}", twice.text());
+    let two_lines = ["Accept: text/plain;q=0.5", "Accept: application/openmetrics-text;q=0.6"];
+    let open_metrics = http::get(stack.front(), TARGET, &[KEY, two_lines[0], two_lines[1]]).await;
+    assert_eq!(open_metrics.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+
     *time.lock().unwrap() += SignedDuration::from_mins(1);
     stack.deliver_logs();
     stack.report_heartbeats().await;
