@@ -18,6 +18,7 @@ import page
 import parsers
 import schemas
 import scrapes
+from processes import end_on_termination
 from prometheus import Promtool, prometheus
 from report import Report
 from stack import CHAT, CODE, IDLE, local_stack
@@ -36,6 +37,7 @@ def main():
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with configurations, logs and data, and print its name")
     arguments = parser.parse_args()
+    end_on_termination()
     folder = Path(tempfile.mkdtemp(prefix="conformance-"))
     report = Report()
     try:

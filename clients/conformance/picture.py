@@ -13,8 +13,9 @@ import matplotlib.dates
 import matplotlib.pyplot as plt
 import obtain
 import scrapes
+from processes import end_on_termination
 from prometheus import prometheus
-from stack import CHAT, local_stack
+from stack import CODE, local_stack
 
 CACHE = kit.ROOT / "target" / "conformance"
 STACK = kit.ROOT / "target" / "debug" / "local-stack"
@@ -38,11 +39,12 @@ def main():
     parser = argparse.ArgumentParser(
         prog="make picture",
         description=f"Scrapes the local stack with Prometheus and our configuration for some minutes, asks it the queries of four panels of "
-        f"the dashboard for {CHAT}, and draws the answers to docs/clients.png.",
+        f"the dashboard for {CODE}, and draws the answers to docs/clients.png.",
         epilog="Environment: LOCAL_STACK, the program to start instead of target/debug/local-stack.",
     )
     parser.add_argument("--minutes", type=float, default=20, help="how long to scrape (default: %(default)s)")
     arguments = parser.parse_args()
+    end_on_termination()
     programs = obtain.programs(CACHE / "programs")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -59,12 +61,12 @@ def main():
 def draw(server, start, end):
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
     for axis, (title, unit) in zip(axes.flat, PANELS.items()):
-        queries = [query for panel, query in expressions.panel_queries("endpoint", CHAT) if panel == title]
+        queries = [query for panel, query in expressions.panel_queries("endpoint", CODE) if panel == title]
         for query, line in zip(queries, LINES.get(title, [""])):
             for series in server.query_range(query, start, end, 10):
                 quantile = series["metric"].get("quantile")
                 times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
-                axis.plot(times, [float(value) for _, value in series["values"]], label=f"p{quantile}" if quantile else line or CHAT)
+                axis.plot(times, [float(value) for _, value in series["values"]], label=f"p{quantile}" if quantile else line or CODE)
         axis.set_title(title, loc="left", fontsize=11)
         axis.set_ylabel(unit)
         axis.set_ylim(bottom=0)
@@ -72,7 +74,7 @@ def draw(server, start, end):
         axis.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
         axis.legend(fontsize=8, ncols=2)
     minutes = round((end - start) / 60)
-    figure.suptitle(f"{CHAT}: {minutes} minutes of Prometheus scraping every {scrapes.INTERVAL}", fontsize=12)
+    figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.INTERVAL}", fontsize=12)
     figure.savefig(OUTPUT, dpi=90)
     print(OUTPUT)
 

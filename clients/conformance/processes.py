@@ -4,6 +4,7 @@ import ctypes
 import signal
 import socket
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 
@@ -11,6 +12,11 @@ from report import Mismatch
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
+
+
+def end_on_termination():
+    """SIGTERM unwinds the program as Ctrl-C does, so that it ends its processes and removes its folder."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def free_port():
