@@ -11,7 +11,7 @@ import subprocess
 import contract
 import kit
 import yaml
-from documents import INTERVAL, TIMEOUT
+from documents import INTERVAL, TIMEOUT, check_keys
 from report import expect
 
 # JSON has the values of an enum, where the types want its members.
@@ -21,6 +21,9 @@ type Plain<T> = T extends string ? `${T}` : T extends number | boolean | null | 
 """
 # A panel's kind: the types of its options and of its field configuration.
 PANELS = {"stat": ("Stat.Options", None), "timeseries": ("Timeseries.Options", "Timeseries.FieldConfig")}
+
+# Grafana's names of the units in use.
+UNITS = {"short", "percentunit", "s", "reqps"}
 
 
 def dashboard():
@@ -63,9 +66,10 @@ def check_dashboard_content():
     for panel in shown:
         where = f"the panel {panel['title']}"
         expect(panel.get("description"), f"{where} has no description")
-        expect(panel["fieldConfig"]["defaults"].get("unit"), f"{where} has no unit")
+        expect(panel["fieldConfig"]["defaults"].get("unit") in UNITS, f"{where} has no unit that Grafana knows")
         expect(panel["datasource"]["uid"] == "${datasource}", f"{where} has a data source of its own")
         for target in panel["targets"]:
+            check_keys(where, target, {"refId", "datasource", "editorMode", "expr", "legendFormat", "instant", "range"})
             expression = target["expr"]
             expect(not re.search(r"\b(rate|irate|increase|histogram_quantile)\(", expression), f"{where} takes a rate of a gauge")
             averaged = re.search(r"\b(avg|sum)\b.*(_seconds|_per_second)\{[^}]*\}", expression)
