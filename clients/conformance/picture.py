@@ -66,7 +66,7 @@ def draw(server, start, end):
             for series in server.query_range(query, start, end, 10):
                 quantile = series["metric"].get("quantile")
                 times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
-                axis.plot(times, [float(value) for _, value in series["values"]], label=f"p{quantile}" if quantile else line or CODE)
+                axis.plot(times, [float(value) for _, value in series["values"]], label=f"p{float(quantile) * 100:g}" if quantile else line or CODE)
         axis.set_title(title, loc="left", fontsize=11)
         axis.set_ylabel(unit)
         axis.set_ylim(bottom=0)
