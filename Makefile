@@ -1,6 +1,6 @@
 # Every target builds the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint bench build deploy check-template
+.PHONY: run test lint bench conformance picture build deploy check-template
 
 run:
 	cargo build --workspace --locked
@@ -17,6 +17,28 @@ lint:
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
 bench:
 	cargo bench --workspace --locked --profile dev --bench scale
+
+# --- The client kit: docs/clients.md ---
+
+conformance: target/conformance/python target/conformance/node_modules
+	cargo build --workspace --locked
+	target/conformance/python/bin/python clients/conformance $(ARGS)
+
+picture: target/conformance/python
+	cargo build --workspace --locked
+	target/conformance/python/bin/pip install --quiet --requirement clients/conformance/picture-requirements.txt
+	target/conformance/python/bin/python clients/conformance/picture.py $(ARGS)
+
+# An install that broke off must not be taken for a whole one.
+target/conformance/python: clients/conformance/requirements.txt
+	rm -rf $@ && python3 -m venv $@
+	$@/bin/pip install --quiet --no-deps --requirement $< || { rm -rf $@; exit 1; }
+	touch $@
+
+target/conformance/node_modules: clients/conformance/package.json clients/conformance/package-lock.json
+	mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
 
 # --- Deployment: docs/operations.md ---
 
