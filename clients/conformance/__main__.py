@@ -16,6 +16,7 @@ import kit
 import obtain
 import page
 import parsers
+import query
 import schemas
 import scrapes
 from processes import end_on_termination
@@ -102,6 +103,8 @@ def check_files(report, promtool, node_modules, folder):
         page.check_files_shown()
     with report.check("docs/clients.md lists every series"):
         page.check_series_listed()
+    with report.check("docs/query.sql is Athena's SQL, and scans the logs once"):
+        query.check_parses_as_athena()
     with report.check("promtool check rules: alerts.yml"):
         promtool.must("check", "rules", kit.CLIENTS / "alerts.yml")
     with report.check("promtool test rules: alerts_test.yml"):

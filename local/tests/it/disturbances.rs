@@ -109,6 +109,8 @@ async fn a_scrape_between_any_two_calls_of_a_first_fill_is_right_or_refused() {
     let mut stage = Stage::start().await;
     let now: Timestamp = "2026-11-24T20:04:30Z".parse().unwrap();
     deliver_day(&mut stage, now);
+    let day_before = now - SignedDuration::from_hours(24);
+    deliver_between(&mut stage, day_before - SignedDuration::from_mins(5), day_before);
     interleave(&stage, now).await;
     stage.check(&HOSTS, now).await;
 }
