@@ -24,6 +24,8 @@ def unpacked(program, package, folder):
         for archive in folder.glob(f"{package}_*.deb"):
             subprocess.run(["dpkg", "-x", archive, folder], check=True)
             archive.unlink()
+    if not path.exists():
+        raise Mismatch(f"{program} is not installed, and this machine's package {package} does not have it")
     return str(path)
 
 
