@@ -3,13 +3,15 @@
 import shutil
 import subprocess
 
+import kit
 from report import Mismatch
 
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
 
 
-def programs(folder):
-    """The path of each program, by its name. Packages are unpacked under `folder`, and found there the next time."""
+def programs():
+    """The path of each program, by its name. Packages are unpacked once, and found the next time."""
+    folder = kit.CACHE / "programs"
     return {program: shutil.which(program) or unpacked(program, package, folder) for program, package in PACKAGES.items()}
 
 
