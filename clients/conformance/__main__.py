@@ -1,7 +1,6 @@
 """Runs the client kit against the local stack: see --help."""
 
 import argparse
-import os
 import shutil
 import sys
 import tempfile
@@ -22,10 +21,7 @@ import scrapes
 from processes import end_on_termination
 from prometheus import Promtool, prometheus
 from report import Report
-from stack import CHAT, CODE, IDLE, local_stack
-
-CACHE = kit.ROOT / "target" / "conformance"
-STACK = kit.ROOT / "target" / "debug" / "local-stack"
+from stack import CHAT, CODE, ENVIRONMENT, IDLE, local_stack
 
 
 def main():
@@ -34,7 +30,7 @@ def main():
         description="Starts the local stack, and runs on it what clients/ holds: the scrape configurations in Prometheus, vmagent and "
         "Datadog's check class, every query of the dashboard and the rules, the rules' unit tests, and schemas for the clients that are "
         "not to be had here. Every process listens on loopback and ends with the test.",
-        epilog="Environment: LOCAL_STACK, the program to start instead of target/debug/local-stack.",
+        epilog=ENVIRONMENT,
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder with configurations, logs and data, and print its name")
     arguments = parser.parse_args()
@@ -42,7 +38,7 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="conformance-"))
     report = Report()
     try:
-        with ExitStack() as running:
+        with report.check("the run came to its end"), ExitStack() as running:
             check_all(report, running, folder)
     finally:
         if arguments.keep:
@@ -53,10 +49,10 @@ def main():
 
 
 def check_all(report, running, folder):
-    programs = obtain.programs(CACHE / "programs")
+    programs = obtain.programs()
     promtool = Promtool(programs["promtool"])
-    stack, wait_until_ready = running.enter_context(local_stack(os.environ.get("LOCAL_STACK", STACK), folder))
-    check_files(report, promtool, CACHE / "node_modules", folder)
+    stack, wait_until_ready = running.enter_context(local_stack(folder))
+    check_files(report, promtool, kit.CACHE / "node_modules", folder)
     wait_until_ready()
 
     keys = scrapes.KeyFiles(stack, folder)

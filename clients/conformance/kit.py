@@ -6,6 +6,8 @@ from report import expect
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
+# What the Makefile and obtain.py install for the test alone.
+CACHE = ROOT / "target" / "conformance"
 
 HOST = "api.example.com"
 ENDPOINTS = ("my-endpoint.example.com", "my-other-endpoint.example.com")

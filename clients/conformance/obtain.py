@@ -3,13 +3,15 @@
 import shutil
 import subprocess
 
+import kit
 from report import Mismatch
 
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
 
 
-def programs(folder):
-    """The path of each program, by its name. Packages are unpacked under `folder`, and found there the next time."""
+def programs():
+    """The path of each program, by its name. Packages are unpacked once, and found the next time."""
+    folder = kit.CACHE / "programs"
     return {program: shutil.which(program) or unpacked(program, package, folder) for program, package in PACKAGES.items()}
 
 
@@ -24,6 +26,8 @@ def unpacked(program, package, folder):
         for archive in folder.glob(f"{package}_*.deb"):
             subprocess.run(["dpkg", "-x", archive, folder], check=True)
             archive.unlink()
+    if not path.exists():
+        raise Mismatch(f"{program} is not installed, and this machine's package {package} does not have it")
     return str(path)
 
 

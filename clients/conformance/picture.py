@@ -1,7 +1,6 @@
 """Draws docs/clients.png: what Prometheus stored of the local stack, scraped with our configuration. See --help."""
 
 import argparse
-import os
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -15,10 +14,8 @@ import obtain
 import scrapes
 from processes import end_on_termination
 from prometheus import prometheus
-from stack import CODE, local_stack
+from stack import CODE, ENVIRONMENT, local_stack
 
-CACHE = kit.ROOT / "target" / "conformance"
-STACK = kit.ROOT / "target" / "debug" / "local-stack"
 OUTPUT = kit.ROOT / "docs" / "clients.png"
 
 # Panels of the dashboard, and the unit of their axis.
@@ -40,15 +37,15 @@ def main():
         prog="make picture",
         description=f"Scrapes the local stack with Prometheus and our configuration for some minutes, asks it the queries of four panels of "
         f"the dashboard for {CODE}, and draws the answers to docs/clients.png.",
-        epilog="Environment: LOCAL_STACK, the program to start instead of target/debug/local-stack.",
+        epilog=ENVIRONMENT,
     )
     parser.add_argument("--minutes", type=float, default=20, help="how long to scrape (default: %(default)s)")
     arguments = parser.parse_args()
     end_on_termination()
-    programs = obtain.programs(CACHE / "programs")
+    programs = obtain.programs()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with local_stack(os.environ.get("LOCAL_STACK", STACK), folder) as (stack, wait_until_ready):
+        with local_stack(folder) as (stack, wait_until_ready):
             wait_until_ready()
             config = scrapes.prometheus_config(stack, scrapes.KeyFiles(stack, folder), folder / "prometheus")
             with prometheus(programs["prometheus"], config, folder / "data") as server:

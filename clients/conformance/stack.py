@@ -2,15 +2,19 @@
 
 import hashlib
 import json
+import os
 import secrets
 import urllib.request
 from contextlib import contextmanager
 
 import contract
+import kit
 from processes import free_port, running, wait_for
 
 CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 START_SECONDS = 180
+PROGRAM = kit.ROOT / "target" / "debug" / "local-stack"
+ENVIRONMENT = "Environment: LOCAL_STACK, the program to start instead of target/debug/local-stack."
 
 
 class Stack:
@@ -51,8 +55,14 @@ class Stack:
 
 
 @contextmanager
-def local_stack(program, folder):
+def local_stack(folder):
+    """The stack, and a function that waits until it answers."""
+    program = os.environ.get("LOCAL_STACK", PROGRAM)
     front, dynamodb, athena = (f"127.0.0.1:{free_port()}" for _ in range(3))
     log = folder / "local-stack.log"
     with running([program, "--listen", front, "--dynamodb", dynamodb, "--athena", athena], log) as process:
-        yield Stack(front, f"http://{dynamodb}/"), lambda: wait_for("local-stack", lambda: "ready" in log.read_text(), process, log, START_SECONDS)
+
+        def wait_until_ready():
+            wait_for("local-stack", lambda: "ready" in log.read_text(), process, log, START_SECONDS)
+
+        yield Stack(front, f"http://{dynamodb}/"), wait_until_ready
