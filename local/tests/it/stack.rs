@@ -62,16 +62,16 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
         wafer_output_tokens_per_second{endpoint="chat.demo.example",quantile="0.99"} 74.88170332186284
         # HELP wafer_engine_running_requests Requests in flight, summed over the workers that report.
         # TYPE wafer_engine_running_requests gauge
-        wafer_engine_running_requests{endpoint="chat.demo.example"} 25
+        wafer_engine_running_requests{endpoint="chat.demo.example"} 31
         # HELP wafer_engine_queue_depth Requests waiting for engine admission, summed over the workers that report.
         # TYPE wafer_engine_queue_depth gauge
-        wafer_engine_queue_depth{endpoint="chat.demo.example"} 0
+        wafer_engine_queue_depth{endpoint="chat.demo.example"} 10
         # HELP wafer_engine_kv_cache_usage_ratio KV cache utilisation, 0 to 1, averaged over the workers that report.
         # TYPE wafer_engine_kv_cache_usage_ratio gauge
-        wafer_engine_kv_cache_usage_ratio{endpoint="chat.demo.example"} 0.5
+        wafer_engine_kv_cache_usage_ratio{endpoint="chat.demo.example"} 0.6087333333333333
         # HELP wafer_engine_kv_cache_hit_ratio Engine-side KV cache hit rate, 0 to 1, averaged over the workers that report.
         # TYPE wafer_engine_kv_cache_hit_ratio gauge
-        wafer_engine_kv_cache_hit_ratio{endpoint="chat.demo.example"} 0.41999999999999993
+        wafer_engine_kv_cache_hit_ratio{endpoint="chat.demo.example"} 0.39746666666666663
         # HELP wafer_concurrent_requests Distinct requests, of any status, that ended in the last 2 minutes of the window: request logs tell of finished requests.
         # TYPE wafer_concurrent_requests gauge
         wafer_concurrent_requests{endpoint="chat.demo.example"} 389
