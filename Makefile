@@ -1,6 +1,6 @@
 # Every target builds the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint
+.PHONY: run test lint build deploy check-template
 
 run:
 	cargo build --workspace --locked
@@ -12,3 +12,34 @@ test:
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# --- Deployment: docs/operations.md ---
+
+ARCH ?= arm64
+STACK ?= wafer-metrics
+TOOLS := $(CURDIR)/target/python/tools
+export SAM_CLI_TELEMETRY := 0
+
+# A virtual environment is made anew when the list of its packages changes.
+target/python/%/ready: deploy/%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
+	touch $@
+
+# target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
+build: target/python/tools/ready
+	for format in binary zip; do PATH="$(TOOLS)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
+	  $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+
+# make deploy BUCKET=… TOPIC=arn:… [ARCH=…] [STACK=…] [PARAMETERS="Name=value …"]
+deploy: target/python/tools/ready
+	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
+	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
+	PATH="$(TOOLS)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
+	PATH="$(TOOLS)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
+	  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
+
+# The region only says which resources the linters know of.
+check-template: target/python/tools/ready
+	$(TOOLS)/bin/cfn-lint template.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/bin/sam validate --lint
