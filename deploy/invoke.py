@@ -12,6 +12,7 @@ import gzip
 import http.client
 import json
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -142,6 +143,8 @@ def every(folder, stack, work):
 
 
 if __name__ == "__main__":
+    # So that what was started is ended then too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     if sys.argv[2] == "--all":
         work = ROOT / "target/invoke"
         work.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,7 @@ def day(chance, endpoints, now):
             row(chance, endpoint, at, status_code=200, total_latency_ms=-1.0, input_tokens=-1, output_tokens=10**12 + 1),
             row(chance, endpoint, at, input_tokens=5, cache_read_tokens=6),
             row(chance, endpoint, at, status_code=200, input_tokens=None, output_tokens=None, cache_read_tokens=None),
-            row(chance, endpoint, None),
+            row(chance, endpoint, at) | {"ended_at": None},
         ]
     at = now - timedelta(hours=3)
     return rows + [row(chance, None, at), row(chance, "no host name", at), row(chance, "other.example.com", at)]
