@@ -25,6 +25,8 @@ WORK = ROOT / "target" / "rehearsal"
 STACK = "wafer-metrics"
 BUCKET = "rehearsal-logs"
 ENDPOINTS = ["chat.example.com", "code.example.com"]
+# What the documented lines are given as examples.
+EXAMPLES = {"endpoint": ENDPOINTS[0], "from": "2026-11-24T10:00:00Z", "to": "2026-11-24T12:00:00Z"}
 PATH = "/v1/endpoints/metrics/prometheus"
 
 
@@ -84,20 +86,20 @@ class Rehearsal:
         rows = request_logs.day(chance, ENDPOINTS, utc_now())
         self.rows += rows
         self.put_logs(rows, "day")
-        # Delivered twice, the second time an hour later.
-        self.put_logs(chance.sample(rows, 200), "again", arrived_after=timedelta(hours=1))
+        # Delivered twice, the second time an hour later; without an id they would be other rows.
+        identified = [row for row in rows if row["request_id"]]
+        self.put_logs(chance.sample(identified, 200), "again", arrived_after=timedelta(hours=1))
         at = utc_now() - timedelta(hours=20)
         older = [request_logs.row(chance, ENDPOINTS[0], at, cache_read_tokens=None) for _ in range(50)]
         self.rows += older
         self.put_logs(older, "older", without=["cache_read_tokens"])
 
-    def put_late_rows(self, through):
-        """Of the minutes that have been read already."""
-        at = datetime.fromtimestamp(through, timezone.utc).replace(tzinfo=None) - timedelta(minutes=4)
-        chance = random.Random(through)
+    def put_rows_of(self, at):
+        """Rows that arrive now, of a minute that has been read already."""
+        chance = random.Random(at.minute)
         rows = [request_logs.row(chance, ENDPOINTS[0], at + timedelta(seconds=second)) for second in range(30)]
         self.rows += rows
-        self.put_logs(rows, "late", arrived_after=utc_now() - at)
+        self.put_logs(rows, f"late-{at:%H%M}", arrived_after=utc_now() - at)
 
     def deploy(self, topic):
         command = ["make", "deploy", "ARCH=x86_64", f"STACK={STACK}", f"BUCKET={BUCKET}", f"TOPIC={topic}"]
@@ -113,12 +115,14 @@ class Rehearsal:
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         iam.put_role_policy(RoleName=role, PolicyName="ministack", PolicyDocument=policy)
 
-    def documented(self, heading, ending=""):
-        """Runs the first block of shell lines under a heading of docs/operations.md."""
+    def documented(self, heading, **instead):
+        """Runs the first block of shell lines under a heading of docs/operations.md, with other values for its examples."""
         section = (ROOT / "docs/operations.md").read_text().split(f"## {heading}\n", 1)[1]
         lines = re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1)
-        command = ["bash", "-euo", "pipefail", "-c", lines + ending]
-        done = subprocess.run(command, env=self.environment, check=True, stdout=subprocess.PIPE, text=True)
+        for name, example in EXAMPLES.items():
+            lines = lines.replace(example, instead.get(name, example))
+        command = ["bash", "-euo", "pipefail", "-c", lines]
+        done = subprocess.run(command, cwd=self.scratch, env=self.environment, check=True, stdout=subprocess.PIPE, text=True)
         return done.stdout.strip()
 
     def outputs(self):
@@ -178,15 +182,14 @@ def rehearse(run):
     api, rollups = outputs["ApiId"], outputs["RollupsTable"]
     say(f"deployed: {outputs['ScrapeUrl']}")
 
-    tell = '\nprintf "\\n%s" "$KEY"'
-    keys = [run.documented("Adding a key", tell).splitlines()[-1] for _ in range(2)]
+    keys = [run.documented("Adding a key", endpoint=endpoint).splitlines()[-1] for endpoint in ENDPOINTS]
     run.documented("What workers write: heartbeats")
     serverless = "serverless-key-of-the-rehearsal"
     item = {"key_hash": {"S": hashlib.sha256(serverless.encode()).hexdigest()}, "kind": {"S": "serverless"}}
     run.client("dynamodb").put_item(TableName=outputs["ApiKeysTable"], Item=item)
     say("keys and a heartbeat are put, by the documented lines")
 
-    chat = f"endpoint={ENDPOINTS[0]}"
+    chat, code = (f"endpoint={endpoint}" for endpoint in ENDPOINTS)
     status, _, body = run.scrape(api, keys[0], chat)
     if not run.read_through(rollups):
         check("before the first refresh", (status, b"summary_failed" in body), (502, True))
@@ -198,7 +201,7 @@ def rehearse(run):
     through = waited_for(caught_up, 300, 2)
     say(f"the schedule has fired, the refresh has filled 24 h, up to {time.time() - through:.0f} s ago")
 
-    status, headers, body = run.scrape(api, keys[0], f"{chat}&endpoint={ENDPOINTS[1]}")
+    status, headers, body = run.scrape(api, keys[0], chat)
     check("scrape", (status, body[:300]) if status != 200 else 200, 200)
     check("content type", headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
     left = run.check_figures(body.decode(), ENDPOINTS[0])
@@ -207,7 +210,10 @@ def rehearse(run):
     wanted = {"running_requests": 3, "queue_depth": 1, "kv_cache_usage_ratio": 0.42, "kv_cache_hit_ratio": 0.71}
     wanted |= {"replicas_reporting": 1, "scrape_success": 1}
     check("engine", engine, {f"wafer_engine_{name}": value for name, value in wanted.items()})
-    run.check_figures(body.decode(), ENDPOINTS[1])
+    status, _, body = run.scrape(api, keys[1], code)
+    check("scrape", status, 200)
+    left = run.check_figures(body.decode(), ENDPOINTS[1])
+    check("replicas without heartbeats", left["wafer_engine_replicas_reporting", ""], 0)
     say("200, every figure of both endpoints as worked out from the rows")
 
     status, headers, body = run.scrape(api, keys[0], chat, Accept="application/openmetrics-text", Accept_Encoding="gzip")
@@ -230,13 +236,13 @@ def rehearse(run):
             check("WWW-Authenticate", headers["WWW-Authenticate"], "Bearer")
         say(f"{status} {wanted[1]}: {what}")
 
-    answers = [run.scrape(api, keys[1], chat) for _ in range(7)]
-    check("seven scrapes", [status for status, _, _ in answers], [200] * 6 + [429])
+    answers = [run.scrape(api, keys[1], code) for _ in range(6)]
+    check("six more scrapes", [status for status, _, _ in answers], [200] * 5 + [429])
     headers = answers[-1][1]
     check("Retry-After", 0 < int(headers["Retry-After"]) <= 59, True)
     say(f"429 for the seventh in a minute, Retry-After: {headers['Retry-After']}, RateLimit: {headers['RateLimit']}")
 
-    run.put_late_rows(through)
+    run.put_rows_of(datetime.fromtimestamp(through, timezone.utc).replace(tzinfo=None) - timedelta(minutes=4))
     seen = run.read_through(rollups)
 
     def refreshed():
@@ -247,6 +253,16 @@ def rehearse(run):
     check("scrape", status, 200)
     run.check_figures(body.decode(), ENDPOINTS[0])
     say("30 late rows count after the next refresh")
+
+    corrected = utc_now().replace(minute=30) - timedelta(hours=5)
+    run.put_rows_of(corrected)
+    hours = {"from": f"{corrected:%Y-%m-%dT%H}:00:00Z", "to": f"{corrected:%Y-%m-%dT%H}:59:00Z"}
+    report = run.documented("Recomputing a range", **hours)
+    check("recomputed", '"complete":true' in report.replace(" ", ""), True)
+    status, _, body = run.scrape(api, keys[0], chat)
+    check("scrape", status, 200)
+    run.check_figures(body.decode(), ENDPOINTS[0])
+    say(f"30 rows of an hour long sealed count after it was recomputed: {report.splitlines()[-1]}")
 
 
 if __name__ == "__main__":
