@@ -94,12 +94,12 @@ class Rehearsal:
         self.rows += older
         self.put_logs(older, "older", without=["cache_read_tokens"])
 
-    def put_rows_of(self, at):
-        """Rows that arrive now, of a minute that has been read already."""
+    def put_rows_of(self, at, arrived_after):
+        """Rows of a minute that has been read already."""
         chance = random.Random(at.minute)
         rows = [request_logs.row(chance, ENDPOINTS[0], at + timedelta(seconds=second)) for second in range(30)]
         self.rows += rows
-        self.put_logs(rows, f"late-{at:%H%M}", arrived_after=utc_now() - at)
+        self.put_logs(rows, f"late-{at:%H%M}", arrived_after=arrived_after)
 
     def deploy(self, topic):
         command = ["make", "deploy", "ARCH=x86_64", f"STACK={STACK}", f"BUCKET={BUCKET}", f"TOPIC={topic}"]
@@ -242,7 +242,8 @@ def rehearse(run):
     check("Retry-After", 0 < int(headers["Retry-After"]) <= 59, True)
     say(f"429 for the seventh in a minute, Retry-After: {headers['Retry-After']}, RateLimit: {headers['RateLimit']}")
 
-    run.put_rows_of(datetime.fromtimestamp(through, timezone.utc).replace(tzinfo=None) - timedelta(minutes=4))
+    read = datetime.fromtimestamp(through, timezone.utc).replace(tzinfo=None) - timedelta(minutes=4)
+    run.put_rows_of(read, utc_now() - read)
     seen = run.read_through(rollups)
 
     def refreshed():
@@ -255,7 +256,7 @@ def rehearse(run):
     say("30 late rows count after the next refresh")
 
     corrected = utc_now().replace(minute=30) - timedelta(hours=5)
-    run.put_rows_of(corrected)
+    run.put_rows_of(corrected, timedelta(0))
     hours = {"from": f"{corrected:%Y-%m-%dT%H}:00:00Z", "to": f"{corrected:%Y-%m-%dT%H}:59:00Z"}
     report = run.documented("Recomputing a range", **hours)
     check("recomputed", '"complete":true' in report.replace(" ", ""), True)
