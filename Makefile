@@ -1,4 +1,4 @@
-# Every target builds the whole workspace, so that all share one set of dependencies.
+# run, test and lint build the whole workspace, so that all share one set of dependencies.
 
 .PHONY: run test lint build deploy check-template rehearse invoke invoke-all
 
