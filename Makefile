@@ -1,6 +1,6 @@
 # Every target builds the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint bench conformance picture build deploy check-template
+.PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all
 
 run:
 	cargo build --workspace --locked
@@ -70,3 +70,22 @@ deploy: target/python/tools/ready
 check-template: target/python/tools/ready
 	$(TOOLS)/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/bin/sam validate --lint
+
+# What is rehearsed differs from a release in how long it takes to build, and in nothing else.
+QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+
+# Deploys the template into an AWS emulator, with make deploy, and scrapes it.
+rehearse: target/python/tools/ready target/python/rehearsal/ready
+	$(QUICK) target/python/rehearsal/bin/python deploy/rehearse.py
+
+# make invoke EVENT=events/scrape.json: a function built for this machine, against the local stack of make run.
+EVENT ?= events/scrape.json
+invoke: target/python/tools/ready
+	python3 deploy/invoke.py target/lambda $(EVENT)
+
+# Every event, the function's process killed after each.
+invoke-all: target/python/tools/ready
+	cargo build --workspace --locked
+	PATH="$(TOOLS)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
+	python3 deploy/invoke.py target/rehearsal/lambda --all target/debug/local-stack

@@ -29,9 +29,9 @@ WITH delivered AS (
   WHERE copy = 1 OR request_id IS NULL OR endpoint IS NULL
 ), bucketed AS (
   SELECT endpoint, minute, status_code, input_tokens, output_tokens, cache_read_tokens,
-    CASE WHEN ttft_seconds > 0 THEN CAST(ceil(log2(ttft_seconds) * 64) AS integer) WHEN ttft_seconds = 0 THEN -80000 END AS ttft,
-    CASE WHEN duration_seconds > 0 THEN CAST(ceil(log2(duration_seconds) * 64) AS integer) WHEN duration_seconds = 0 THEN -80000 END AS duration,
-    CASE WHEN tokens_per_second > 0 THEN CAST(ceil(log2(tokens_per_second) * 64) AS integer) WHEN tokens_per_second = 0 THEN -80000 END AS speed
+    CASE WHEN ttft_seconds > 0 THEN TRY_CAST(ceil(log2(ttft_seconds) * 64) AS integer) WHEN ttft_seconds = 0 THEN -80000 END AS ttft,
+    CASE WHEN duration_seconds > 0 THEN TRY_CAST(ceil(log2(duration_seconds) * 64) AS integer) WHEN duration_seconds = 0 THEN -80000 END AS duration,
+    CASE WHEN tokens_per_second > 0 THEN TRY_CAST(ceil(log2(tokens_per_second) * 64) AS integer) WHEN tokens_per_second = 0 THEN -80000 END AS speed
   FROM measured
 ), counted AS (
   SELECT endpoint, minute, ttft, duration, speed,

@@ -31,7 +31,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// No metrics yet, of the function of that name.
+    /// No metrics yet, of the function that Lambda knows by that name.
     #[must_use]
     pub fn of(function: &str, at: Timestamp) -> Self {
         let members = Map::from_iter([("Function".to_owned(), function.into())]);

@@ -124,9 +124,9 @@ impl From<HandleError> for Diagnostic {
 }
 
 impl Report {
-    fn metrics(&self, at: Timestamp) -> Metrics {
+    fn metrics(&self, function: &str, at: Timestamp) -> Metrics {
         let lag = self.lag_seconds.map(|lag| u64::try_from(lag).unwrap_or_default());
-        Metrics::of("refresh", at).with(&[
+        Metrics::of(function, at).with(&[
             ("RefreshLagSeconds", Unit::Seconds, lag),
             ("RefreshRows", Unit::Count, Some(self.rows)),
             ("LateRows", Unit::Count, Some(self.late_rows)),
@@ -174,7 +174,7 @@ impl Refresh {
     pub fn new(settings: RefreshSettings, athena: aws_sdk_athena::Client, dynamodb: aws_sdk_dynamodb::Client) -> Self {
         let RefreshSettings { rollups_table, athena_database, athena_workgroup, request_logs_table, log_settle, late_arrival } = settings;
         Self {
-            logs: RequestLogs::new(athena, athena_database, athena_workgroup, request_logs_table, late_arrival),
+            logs: RequestLogs::new(athena, athena_database, athena_workgroup, request_logs_table),
             rollups: RollupWriter::new(dynamodb, rollups_table),
             log_settle,
             late_arrival,
@@ -194,11 +194,11 @@ impl Refresh {
         match &done {
             Ok(report) => {
                 report.log();
-                report.metrics(now).emit();
+                report.metrics(&event.context.env_config.function_name, now).emit();
             }
             Err(error) => {
                 tracing::error!(cause = chain(error), "refresh failed");
-                Metrics::of("refresh", now).with(&[("RefreshErrors", Unit::Count, Some(1))]).emit();
+                Metrics::of(&event.context.env_config.function_name, now).with(&[("RefreshErrors", Unit::Count, Some(1))]).emit();
             }
         }
         Ok(done?)
@@ -222,6 +222,11 @@ impl Refresh {
     /// The end of the last minute whose logs are taken to have arrived.
     fn target(&self, now: Timestamp) -> Minute {
         Minute::floor(now.saturating_sub(self.log_settle).unwrap_or(Timestamp::MIN))
+    }
+
+    /// The hour in which the last row of a minute before `end` arrives.
+    const fn last_arrival(&self, end: Minute) -> Hour {
+        end.plus(self.late_arrival.as_mins()).hour()
     }
 
     /// The first minute that may still change once everything up to `through` has been read.
@@ -275,21 +280,22 @@ impl Run<'_> {
 
     /// Stores a chunk's minutes, and seals the hours that have become final with it.
     async fn chunk(&mut self, chunk: &Range<Minute>, target: Minute, mark: &mut Watermark) -> Result<(), RefreshError> {
-        let (minutes, as_of) = self.read(chunk.clone()).await?;
+        let (minutes, as_of) = self.read(chunk, self.refresh.last_arrival(chunk.end)).await?;
         let final_before = chunk.end.min(self.refresh.settled_before(target));
         while mark.sealed.end() <= final_before {
             let hour = mark.sealed;
             if chunk.start <= hour.start() {
                 self.put_hour(hour, &minutes, as_of).await?;
             } else {
-                self.seal_by_query(hour).await?;
+                self.seal_by_query(hour, self.refresh.last_arrival(hour.end())).await?;
             }
             mark.sealed = hour.next();
         }
         Ok(())
     }
 
-    /// Reads a range again, for logs that came later still or were corrected: its minutes, and each sealed hour whole.
+    /// Reads a range again, for logs that came later still or were corrected: its minutes, and each sealed hour whole. Whatever has
+    /// arrived by now counts.
     async fn recompute(&mut self, range: Range<Minute>) -> Result<(), RefreshError> {
         let Some(before) = self.watermark().await? else { return Ok(()) };
         self.report.through = Some(before.through.as_second());
@@ -298,7 +304,8 @@ impl Run<'_> {
         let mut hour = range.start.hour();
         while hour.start() < range.end {
             let minutes = hour.start().max(range.start)..hour.end().min(range.end);
-            let done = if hour < before.sealed { self.seal_by_query(hour).await } else { self.read(minutes).await.map(|_| ()) };
+            let now = Minute::floor(self.clock.now()).hour();
+            let done = if hour < before.sealed { self.seal_by_query(hour, now).await } else { self.read(&minutes, now).await.map(|_| ()) };
             match done {
                 Err(RefreshError::Query(QueryError::OutOfTime { .. })) => return Err(RefreshError::RecomputeUnfinished(hour.start())),
                 other => other?,
@@ -313,16 +320,16 @@ impl Run<'_> {
     }
 
     /// Reads a whole hour once more, and stores it and its minutes, so that the two agree.
-    async fn seal_by_query(&mut self, hour: Hour) -> Result<(), RefreshError> {
-        let (minutes, as_of) = self.read(hour.start()..hour.end()).await?;
+    async fn seal_by_query(&mut self, hour: Hour, last_arrival: Hour) -> Result<(), RefreshError> {
+        let (minutes, as_of) = self.read(&(hour.start()..hour.end()), last_arrival).await?;
         self.put_hour(hour, &minutes, as_of).await
     }
 
     /// Queries a range and stores its minutes.
-    async fn read(&mut self, range: Range<Minute>) -> Result<(Vec<MinuteSummary>, Timestamp), RefreshError> {
+    async fn read(&mut self, range: &Range<Minute>, last_arrival: Hour) -> Result<(Vec<MinuteSummary>, Timestamp), RefreshError> {
         let as_of = self.clock.now();
         let started = Instant::now();
-        let answer = self.refresh.logs.summaries(range, self.deadline).await?;
+        let answer = self.refresh.logs.summaries(range, last_arrival, self.deadline).await?;
         self.report.query_ms += milliseconds(started.elapsed());
         self.report.queries += 1;
         self.report.scanned_bytes += answer.scanned_bytes;

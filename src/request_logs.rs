@@ -3,18 +3,18 @@
 mod query;
 mod rows;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionContext, QueryExecutionState, ResultSet};
-use jiff::SignedDuration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::Cause;
 use crate::host::Host;
 use crate::summary::Summary;
-use crate::window::Minute;
+use crate::window::{Hour, Minute};
 
 /// The pause before the first look at a query, and the longest: a trivial query takes 1 to 2 s on Athena.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -27,7 +27,6 @@ pub struct RequestLogs {
     database: String,
     workgroup: String,
     table: String,
-    late_arrival: SignedDuration,
 }
 
 /// What one query says.
@@ -92,18 +91,19 @@ pub enum QueryError {
 }
 
 impl RequestLogs {
-    /// Over a table of a database, both plain SQL identifiers, in a workgroup; rows arrive up to `late_arrival` after they ended.
+    /// Over a table of a database, both plain SQL identifiers, in a workgroup.
     #[must_use]
-    pub const fn new(client: Client, database: String, workgroup: String, table: String, late_arrival: SignedDuration) -> Self {
-        Self { client, database, workgroup, table, late_arrival }
+    pub const fn new(client: Client, database: String, workgroup: String, table: String) -> Self {
+        Self { client, database, workgroup, table }
     }
 
-    /// Asks for every minute of a range; the query is stopped at the deadline.
+    /// Asks for every minute of a range, of the rows that arrived in the hour `last_arrival` or earlier; the query is stopped at the
+    /// deadline.
     ///
     /// # Errors
     /// When there is no whole answer by then.
-    pub async fn summaries(&self, range: std::ops::Range<Minute>, deadline: Instant) -> Result<Answer, QueryError> {
-        let id = self.start(query::text(&self.table, &range, self.late_arrival)).await?;
+    pub async fn summaries(&self, range: &Range<Minute>, last_arrival: Hour, deadline: Instant) -> Result<Answer, QueryError> {
+        let id = self.start(query::text(&self.table, range, last_arrival)).await?;
         if let Ok(answer) = timeout_at(deadline, self.answer(&id)).await {
             return answer;
         }

@@ -87,7 +87,7 @@ impl Scrape {
         let clock = Clock::start(now);
         let request = event::read(&event.payload)?;
         let id = RequestId::of_invocation(&event.context.request_id);
-        let mut log = Log::start(&id, &event.context.request_id, &request, clock);
+        let mut log = Log::start(&id, &event.context, &request, clock);
         let response = match self.exposition(&request, &id, clock, &mut log).await {
             Ok(response) => {
                 log.answered();

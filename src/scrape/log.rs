@@ -2,6 +2,7 @@
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::http::header::USER_AGENT;
+use lambda_runtime::Context;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
@@ -18,6 +19,7 @@ const USER_AGENT_LENGTH: usize = 200;
 pub struct Log<'a> {
     request_id: &'a RequestId,
     invocation: &'a str,
+    function: &'a str,
     user_agent: String,
     clock: Clock,
     /// The first digits of the key's hash.
@@ -31,11 +33,12 @@ pub struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// Starts with what every event has.
-    pub fn start(request_id: &'a RequestId, invocation: &'a str, event: &ApiGatewayV2httpRequest, clock: Clock) -> Self {
+    pub fn start(request_id: &'a RequestId, context: &'a Context, event: &ApiGatewayV2httpRequest, clock: Clock) -> Self {
         let user_agent = event.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Self {
             request_id,
-            invocation,
+            invocation: &context.request_id,
+            function: &context.env_config.function_name,
             user_agent: user_agent.chars().take(USER_AGENT_LENGTH).collect(),
             clock,
             key: None,
@@ -109,7 +112,7 @@ impl<'a> Log<'a> {
         } else {
             line!(info)
         }
-        Metrics::of("scrape", self.clock.started_at())
+        Metrics::of(self.function, self.clock.started_at())
             .with(&[
                 ("ScrapeMilliseconds", Unit::Milliseconds, Some(milliseconds_since(self.clock.started()))),
                 ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),

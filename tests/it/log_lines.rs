@@ -76,7 +76,7 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
         {
           "Code": "ok",
           "DataAgeSeconds": 102,
-          "Function": "scrape",
+          "Function": "wafer-metrics-scrape",
           "MalformedHeartbeats": 0,
           "MalformedKeys": 0,
           "ScrapeMilliseconds": null,

@@ -14,3 +14,4 @@ mod negotiation;
 mod proxy;
 mod reads;
 mod setup;
+mod template;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -9,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use wafer_metrics::api_key::KeyHash;
@@ -223,6 +224,7 @@ pub async fn call(scrape: &Scrape, event: &Event, now: Timestamp) -> Reply {
 
 pub async fn try_call(scrape: &Scrape, event: &Event, now: Timestamp) -> Result<Reply, event::NotHttp> {
     let mut context = Context::default();
+    context.env_config = Arc::new(Config { function_name: "wafer-metrics-scrape".to_owned(), ..Config::default() });
     context.request_id = format!("invocation-{}", INVOCATIONS.fetch_add(1, Ordering::Relaxed));
     let payload = serde_json::value::to_raw_value(&event.0).unwrap();
     let response = scrape.handle(LambdaEvent::new(payload, context), now).await?;

@@ -377,12 +377,14 @@ async fn a_recomputation_takes_in_rows_that_came_far_too_late() {
     for time in ["2026-11-24T10:30:15Z", "2026-11-24T11:59:59.999Z", "2026-11-24T20:02:00Z", "2026-11-23T20:30:00Z"] {
         stage.deliver(ms(time) + 600_000, vec![Row::ok("a.example", time, ms(time)), Row::ok("new.example", time, ms(time))]);
     }
+    // Some came only now, into the current hour's partition.
+    stage.deliver(at(0).as_millisecond(), vec![Row::ok("new.example", "very late", ms("2026-11-24T11:00:00Z"))]);
     let order = Order::of_event(&serde_json::from_str(include_str!("../../../events/recompute.json")).unwrap()).unwrap();
     let deadline = || Instant::now() + Duration::from_secs(50);
     let report = refresh.run(order, at(10), deadline()).await.unwrap();
     assert!(report.complete && report.hours_sealed == 2, "{report:?}");
     let (_, text) = stage.scrape(&stage.scraper(), &["new.example"], at(0)).await;
-    assert!(text.contains("status_class=\"2xx\"} 2\n"), "{text}");
+    assert!(text.contains("status_class=\"2xx\"} 3\n"), "{text}");
     let all = serde_json::json!({"from": "2026-11-20T00:00:00Z", "to": "2026-11-25T00:00:00Z"});
     let report = refresh.run(Order::of_event(&all).unwrap(), at(20), deadline()).await.unwrap();
     assert!(report.complete, "{report:?}");
