@@ -1,4 +1,4 @@
-# Every target builds the whole workspace, so that all share one set of dependencies.
+# Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
 
 .PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all
 
@@ -79,7 +79,7 @@ QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_L
 rehearse: target/python/tools/ready target/python/rehearsal/ready
 	$(QUICK) target/python/rehearsal/bin/python deploy/rehearse.py
 
-# make invoke EVENT=events/scrape.json: a function built for this machine, against the local stack of make run.
+# make invoke EVENT=events/scrape.json: a function built for x86_64, against the local stack of make run.
 EVENT ?= events/scrape.json
 invoke: target/python/tools/ready
 	python3 deploy/invoke.py target/lambda $(EVENT)

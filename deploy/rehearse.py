@@ -26,7 +26,7 @@ STACK = "wafer-metrics"
 BUCKET = "rehearsal-logs"
 ENDPOINTS = ["chat.example.com", "code.example.com"]
 # What the documented lines are given as examples.
-EXAMPLES = {"endpoint": ENDPOINTS[0], "from": "2026-11-24T10:00:00Z", "to": "2026-11-24T12:00:00Z"}
+EXAMPLES = {"endpoint": ENDPOINTS[0], "from": "2026-11-24T10:00:00Z", "to": "2026-11-24T11:00:00Z"}
 PATH = "/v1/endpoints/metrics/prometheus"
 
 

@@ -33,7 +33,7 @@ const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is told.
 const RUNS: usize = 5;
 
-/// Just after the hour's first twelve minutes: no hour is sealed while it is measured.
+/// In the middle of an hour: none is sealed while it is measured.
 fn now() -> Timestamp {
     "2026-11-24T20:30:30Z".parse().unwrap()
 }
@@ -41,9 +41,7 @@ fn now() -> Timestamp {
 #[tokio::main]
 async fn main() {
     let millions = std::env::var("ROWS").unwrap_or_else(|_| "1,10".to_owned());
-    println!(
-        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written | warm: items written |"
-    );
+    println!("| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |");
     println!("|---|---|---|---|---|---|---|---|---|");
     for millions in millions.split(',') {
         let rows_a_day = millions.trim().parse::<u64>().unwrap() * 1_000_000;
@@ -159,7 +157,7 @@ async fn scraped(scrape: &Scrape, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[
     time
 }
 
-/// The bytes of the items that a scrape of these reads.
+/// The bytes of all items of these endpoints, the most that a scrape reads.
 async fn stored_bytes(dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String]) -> usize {
     let mut bytes = 0;
     for host in hosts {

@@ -22,7 +22,7 @@ pub const REQUEST_LOGS: &str = "request_logs";
 
 const SCHEDULE: &str = include_str!("../../events/schedule.json");
 /// Timeouts of the two functions, as deployed.
-const SCRAPE_TIMEOUT: Duration = Duration::from_secs(29);
+const SCRAPE_TIMEOUT: Duration = Duration::from_secs(28);
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// The scrape and the refresh function, over one DynamoDB and one Athena endpoint.

@@ -108,9 +108,9 @@ impl<'a> Log<'a> {
             };
         }
         if ours {
-            line!(error)
+            line!(error);
         } else {
-            line!(info)
+            line!(info);
         }
         Metrics::of(self.function, self.clock.started_at())
             .with(&[

@@ -127,6 +127,25 @@ async fn each_reply_is_whole() {
 
         {"error":{"type":"api_error","code":"unavailable","message":"The service cannot check this call at the moment; try again in 5 seconds.","param":null,"request_id":"req_<id>"}}
     "#);
+    let (scrape, proxy) = stage().await;
+    proxy.breaks("UpdateItem rate_limits", crate::proxy::Fault::server_error());
+    let limiter_failed = call(&scrape, &good(), now()).await.shown();
+    proxy.mends("UpdateItem rate_limits");
+    proxy.breaks("GetItem api_keys", crate::proxy::Fault::server_error());
+    assert_eq!(limiter_failed, call(&scrape, &good(), now()).await.shown());
+    let (scrape, proxy) = stage().await;
+    proxy.breaks("Query rollups", crate::proxy::Fault::Hangs);
+    let hurried = good().header("x-prometheus-scrape-timeout-seconds", "1");
+    insta::assert_snapshot!(call(&scrape, &hurried, now()).await.shown(), @r#"
+        504
+        cache-control: no-store
+        content-type: application/json
+        ratelimit: "per-key";r=5;t=59
+        ratelimit-policy: "per-key";q=6;w=60
+        x-request-id: req_<id>
+
+        {"error":{"type":"api_error","code":"summary_timeout","message":"The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.","param":null,"request_id":"req_<id>"}}
+    "#);
     let (scrape, _) = stage().await;
     let stale = after(600_000);
     insta::assert_snapshot!(call(&scrape, &good(), stale).await.shown(), @r#"

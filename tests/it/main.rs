@@ -13,5 +13,6 @@ mod negotiation;
 #[allow(dead_code, reason = "shared with the local stack's tests")]
 mod proxy;
 mod reads;
+mod refresh_log;
 mod setup;
 mod template;

@@ -70,13 +70,32 @@ fn roles_name_what_they_may_do_and_to_what() {
 #[test]
 fn neither_function_may_write_what_the_other_does() {
     let template = template();
-    let actions = |role: &str| {
+    let tables = |role: &str, actions: &[&str]| {
         let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == role).unwrap();
-        let actions = statements(role).into_iter().flat_map(|statement| texts(&statement["Action"]));
-        actions.filter(|action| action.starts_with("dynamodb:")).map(str::to_owned).collect::<BTreeSet<_>>()
+        let of_those = |statement: &&Value| texts(&statement["Action"]).iter().any(|action| actions.contains(action));
+        let resources = statements(role).into_iter().filter(of_those).flat_map(|statement| texts(&statement["Resource"]));
+        let tables = ["ApiKeysTable", "RateLimitsTable", "HeartbeatsTable", "RollupsTable"];
+        let named: Vec<_> = resources.flat_map(|text| tables.into_iter().filter(move |table| text.contains(table))).collect();
+        named.into_iter().collect::<BTreeSet<_>>()
     };
-    assert_eq!(actions("ScrapeRole"), ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"].map(str::to_owned).into());
-    assert_eq!(actions("RefreshRole"), ["dynamodb:GetItem", "dynamodb:PutItem"].map(str::to_owned).into());
+    let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"];
+    assert_eq!(tables("ScrapeRole", &writes), ["RateLimitsTable"].into());
+    assert_eq!(tables("RefreshRole", &writes), ["RollupsTable"].into());
+    assert_eq!(tables("ScrapeRole", &["dynamodb:GetItem", "dynamodb:Query"]), ["ApiKeysTable", "HeartbeatsTable", "RollupsTable"].into());
+    assert_eq!(tables("RefreshRole", &["dynamodb:GetItem", "dynamodb:Query"]), ["RollupsTable"].into());
+}
+
+#[test]
+fn alarms_watch_metrics_that_the_functions_write() {
+    let sources = [include_str!("../../src/refresh.rs"), include_str!("../../src/scrape/log.rs")].concat();
+    let template = template();
+    let mut watched = 0;
+    for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
+        let metric = alarm["MetricName"].as_str().unwrap();
+        assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "{name} watches {metric}");
+        watched += 1;
+    }
+    assert!(watched >= 3);
 }
 
 #[test]
