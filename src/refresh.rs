@@ -5,20 +5,22 @@ mod order;
 mod stored;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::error::{Cause, chain};
+use crate::error::{Cause, DeadlinePassed, chain};
 use crate::host::Host;
 use crate::metrics::{Metrics, Unit};
 use crate::request_logs::{MinuteSummary, QueryError, RequestLogs};
@@ -32,6 +34,8 @@ use stored::Stored;
 
 /// Kept back from the invocation's time for stopping a query and ending the run.
 const TO_END: Duration = Duration::from_secs(5);
+/// Of that, for moving the watermark.
+const TO_ADVANCE: Duration = Duration::from_secs(2);
 /// Puts under way at once.
 const PUTS_IN_FLIGHT: usize = 32;
 
@@ -96,13 +100,26 @@ pub enum RefreshError {
     /// The watermark could not be moved.
     #[error("watermark not written")]
     Advance(#[source] Cause),
+    /// The time given ran out before or between calls.
+    #[error("no time left")]
+    OutOfTime,
+    /// Nothing of the range is shown.
+    #[error("the range lies outside the last 24 h, and nothing older is shown")]
+    RecomputeNothing,
     /// A recomputation ran out of time.
     #[error("recomputed up to {0}:00Z only; order the rest again")]
     RecomputeUnfinished(Minute),
 }
 
-/// Why an invocation failed.
-#[derive(Debug, Error)]
+impl RefreshError {
+    /// Whether nothing is wrong but that there was more to do than time.
+    const fn is_out_of_time(&self) -> bool {
+        matches!(self, Self::OutOfTime | Self::Query(QueryError::OutOfTime { .. }))
+    }
+}
+
+/// Why an invocation failed. `Debug`, which is what the Lambda runtime writes to the log, is the error and its causes in a line.
+#[derive(Error)]
 pub enum HandleError {
     /// The event asks for nothing that can be done.
     #[error(transparent)]
@@ -110,6 +127,12 @@ pub enum HandleError {
     /// The run ended early.
     #[error(transparent)]
     Refresh(#[from] RefreshError),
+}
+
+impl fmt::Debug for HandleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "refresh failed: {}", chain(self))
+    }
 }
 
 /// What Lambda reports of a failed invocation.
@@ -196,8 +219,8 @@ impl Refresh {
                 report.log();
                 report.metrics(&event.context.env_config.function_name, now).emit();
             }
-            Err(error) => {
-                tracing::error!(cause = chain(error), "refresh failed");
+            // The Lambda runtime logs the error.
+            Err(_) => {
                 Metrics::of(&event.context.env_config.function_name, now).with(&[("RefreshErrors", Unit::Count, Some(1))]).emit();
             }
         }
@@ -224,14 +247,19 @@ impl Refresh {
         Minute::floor(now.saturating_sub(self.log_settle).unwrap_or(Timestamp::MIN))
     }
 
+    /// For how many minutes rows may come late, a broken one taken whole.
+    const fn late_minutes(&self) -> i64 {
+        (self.late_arrival.as_secs() + 59) / 60
+    }
+
     /// The hour in which the last row of a minute before `end` arrives.
     const fn last_arrival(&self, end: Minute) -> Hour {
-        end.plus(self.late_arrival.as_mins()).hour()
+        end.plus(self.late_minutes()).hour()
     }
 
     /// The first minute that may still change once everything up to `through` has been read.
     const fn settled_before(&self, through: Minute) -> Minute {
-        through.plus(-self.late_arrival.as_mins())
+        through.plus(-self.late_minutes())
     }
 }
 
@@ -240,6 +268,7 @@ impl Run<'_> {
     async fn catch_up(&mut self) -> Result<(), RefreshError> {
         let before = self.watermark().await?;
         self.report.through = before.map(|mark| mark.through.as_second());
+        self.stored().see_watermark(before.is_some());
         let target = self.refresh.target(self.clock.started_at());
         // From the hour's start: a scrape may answer from the last hour that ended before the target, whose window starts earlier.
         let mut from = window_start(target).hour().start();
@@ -256,15 +285,18 @@ impl Run<'_> {
         for chunk in hourly_chunks(from..target) {
             match self.chunk(&chunk, target, &mut mark).await {
                 Ok(()) => {}
-                Err(RefreshError::Query(QueryError::OutOfTime { .. })) if chunk.start > from => return Ok(()),
+                Err(error) if error.is_out_of_time() && (chunk.start > from || self.report.items_written > 0) => return Ok(()),
                 Err(error) => return Err(error),
             }
             mark.through = chunk.end;
             if !usual {
                 mark.caught_up_at = Some(self.clock.now());
             }
-            match self.refresh.rollups.advance(&mark).await.map_err(RefreshError::Advance)? {
-                Advance::Advanced => self.report.through = Some(mark.through.as_second()),
+            match self.advance(&mark).await? {
+                Advance::Advanced => {
+                    self.report.through = Some(mark.through.as_second());
+                    self.stored().see_watermark(true);
+                }
                 Advance::Overtaken => {
                     let further = self.watermark().await?;
                     self.report.through = further.map(|mark| mark.through.as_second());
@@ -301,18 +333,21 @@ impl Run<'_> {
         self.report.through = Some(before.through.as_second());
         self.stored().forget();
         let range = range.start.max(window_start(before.through).hour().start())..range.end.min(before.through);
+        if range.is_empty() {
+            return Err(RefreshError::RecomputeNothing);
+        }
         let mut hour = range.start.hour();
         while hour.start() < range.end {
             let minutes = hour.start().max(range.start)..hour.end().min(range.end);
             let now = Minute::floor(self.clock.now()).hour();
             let done = if hour < before.sealed { self.seal_by_query(hour, now).await } else { self.read(&minutes, now).await.map(|_| ()) };
             match done {
-                Err(RefreshError::Query(QueryError::OutOfTime { .. })) => return Err(RefreshError::RecomputeUnfinished(hour.start())),
+                Err(error) if error.is_out_of_time() => return Err(RefreshError::RecomputeUnfinished(hour.start())),
                 other => other?,
             }
             let now = self.watermark().await?.unwrap_or(before);
             let mark = Watermark { caught_up_at: Some(self.clock.now()), ..now };
-            self.refresh.rollups.advance(&mark).await.map_err(RefreshError::Advance)?;
+            self.advance(&mark).await?;
             hour = hour.next();
         }
         self.report.complete = true;
@@ -329,6 +364,9 @@ impl Run<'_> {
     async fn read(&mut self, range: &Range<Minute>, last_arrival: Hour) -> Result<(Vec<MinuteSummary>, Timestamp), RefreshError> {
         let as_of = self.clock.now();
         let started = Instant::now();
+        if started >= self.deadline {
+            return Err(RefreshError::OutOfTime);
+        }
         let answer = self.refresh.logs.summaries(range, last_arrival, self.deadline).await?;
         self.report.query_ms += milliseconds(started.elapsed());
         self.report.queries += 1;
@@ -353,26 +391,28 @@ impl Run<'_> {
     /// Puts the items that are not known to be stored as they are, many at once.
     async fn put<'s>(
         &mut self,
-        items: impl Iterator<Item = (&'s Host, Period, &'s Summary)>,
+        mut items: impl Iterator<Item = (&'s Host, Period, &'s Summary)>,
         as_of: Timestamp,
     ) -> Result<(), RefreshError> {
-        let rollups = &self.refresh.rollups;
-        let mut due = Vec::new();
-        for (endpoint, period, summary) in items {
-            let difference = self.stored().difference(endpoint, period, summary);
-            match difference {
-                None => self.report.items_unchanged += 1,
-                Some(late_rows) => {
-                    self.report.late_rows += late_rows;
-                    due.push(
-                        async move { rollups.put(endpoint, period, summary, as_of).await.map(|put| (put, endpoint, period, summary)) },
-                    );
-                }
+        let (refresh, deadline) = (self.refresh, self.deadline);
+        let mut puts = FuturesUnordered::new();
+        loop {
+            while puts.len() < PUTS_IN_FLIGHT
+                && let Some((endpoint, period, summary)) = items.next()
+            {
+                let difference = self.stored().difference(endpoint, period, summary);
+                let Some(late_rows) = difference else {
+                    self.report.items_unchanged += 1;
+                    continue;
+                };
+                self.report.late_rows += late_rows;
+                puts.push(async move {
+                    let put = timeout_at(deadline, refresh.rollups.put(endpoint, period, summary, as_of)).await;
+                    (put, endpoint, period, summary)
+                });
             }
-        }
-        let mut puts = stream::iter(due).buffer_unordered(PUTS_IN_FLIGHT);
-        while let Some((put, endpoint, period, summary)) = puts.try_next().await.map_err(RefreshError::Put)? {
-            match put {
+            let Some((put, endpoint, period, summary)) = puts.next().await else { return Ok(()) };
+            match put.map_err(|_| RefreshError::OutOfTime)?.map_err(RefreshError::Put)? {
                 Put::Stored => {
                     self.report.items_written += 1;
                     self.stored().remember(endpoint, period, summary);
@@ -380,7 +420,12 @@ impl Run<'_> {
                 Put::Superseded => self.report.items_superseded += 1,
             }
         }
-        Ok(())
+    }
+
+    /// Moves the watermark, if need be a little past the deadline: what it tells of is done.
+    async fn advance(&self, to: &Watermark) -> Result<Advance, RefreshError> {
+        let advance = timeout_at(self.deadline + TO_ADVANCE, self.refresh.rollups.advance(to)).await;
+        advance.unwrap_or_else(|_| Err(DeadlinePassed.into())).map_err(RefreshError::Advance)
     }
 
     async fn watermark(&self) -> Result<Option<Watermark>, RefreshError> {

@@ -9,9 +9,9 @@ use std::time::Duration;
 use aws_sdk_athena::Client;
 use aws_sdk_athena::types::{QueryExecution, QueryExecutionContext, QueryExecutionState, ResultSet};
 use thiserror::Error;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::error::Cause;
+use crate::error::{Cause, DeadlinePassed};
 use crate::host::Host;
 use crate::summary::Summary;
 use crate::window::{Hour, Minute};
@@ -19,6 +19,8 @@ use crate::window::{Hour, Minute};
 /// The pause before the first look at a query, and the longest: a trivial query takes 1 to 2 s on Athena.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a query that must end is asked to.
+const TO_STOP: Duration = Duration::from_secs(2);
 
 /// Queries the request logs.
 #[derive(Clone, Debug)]
@@ -103,13 +105,15 @@ impl RequestLogs {
     /// # Errors
     /// When there is no whole answer by then.
     pub async fn summaries(&self, range: &Range<Minute>, last_arrival: Hour, deadline: Instant) -> Result<Answer, QueryError> {
-        let id = self.start(query::text(&self.table, range, last_arrival)).await?;
+        let start = timeout_at(deadline, self.start(query::text(&self.table, range, last_arrival))).await;
+        let id = start.unwrap_or_else(|_| Err(call("StartQueryExecution", DeadlinePassed)))?;
         if let Ok(answer) = timeout_at(deadline, self.answer(&id)).await {
             return answer;
         }
         // What cannot be stopped ends by the workgroup's own limit.
-        if let Err(error) = self.client.stop_query_execution().query_execution_id(&id).send().await {
-            tracing::warn!(query = id, cause = crate::error::chain(&error), "query not stopped");
+        let stop = timeout(TO_STOP, self.client.stop_query_execution().query_execution_id(&id).send()).await;
+        if !matches!(stop, Ok(Ok(_))) {
+            tracing::warn!(query = id, "query not stopped");
         }
         Err(QueryError::OutOfTime { id })
     }

@@ -3,8 +3,6 @@
 //! The grid is that of a Prometheus native histogram of schema 6: bucket `i` holds the values in
 //! `(2^((i-1)/64), 2^(i/64)]` (<https://prometheus.io/docs/specs/native_histograms/#schema>).
 
-use std::iter;
-
 use thiserror::Error;
 
 /// Buckets to a doubling.
@@ -23,9 +21,9 @@ const FORMAT: u8 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sketch {
     zeros: u64,
-    first: i32,
-    /// Of the buckets from `first` on; neither the first nor the last is 0.
-    counts: Vec<u64>,
+    /// Bucket and count, in order of buckets; no count is 0. Sparse, since a minute has few requests, and one odd value may lie
+    /// far from the others.
+    counts: Vec<(i32, u64)>,
 }
 
 /// Why bytes or numbers make no sketch.
@@ -54,50 +52,39 @@ impl Sketch {
         if count == 0 {
             return Ok(());
         }
-        let slot = if bucket == ZERO_BUCKET {
-            &mut self.zeros
+        let sum = |slot: &u64| slot.checked_add(count).ok_or(SketchError::Overflow);
+        if bucket == ZERO_BUCKET {
+            self.zeros = sum(&self.zeros)?;
         } else if BUCKETS.contains(&bucket) {
-            self.slot(bucket)
+            match self.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+                Ok(at) => self.counts[at].1 = sum(&self.counts[at].1)?,
+                Err(at) => self.counts.insert(at, (bucket, count)),
+            }
         } else {
             return Err(SketchError::BucketOutOfRange(bucket.into()));
-        };
-        *slot = slot.checked_add(count).ok_or(SketchError::Overflow)?;
+        }
         Ok(())
     }
 
     /// Adds the values of another sketch.
     pub fn merge(&mut self, other: &Self) {
         self.zeros = self.zeros.saturating_add(other.zeros);
-        let (Some(_), Ok(length)) = (other.counts.last(), i32::try_from(other.counts.len())) else { return };
-        self.slot(other.first + length - 1);
-        self.slot(other.first);
-        let offset = usize::try_from(other.first - self.first).unwrap_or_default();
-        for (slot, count) in iter::zip(self.counts.iter_mut().skip(offset), &other.counts) {
-            *slot = slot.saturating_add(*count);
-        }
-    }
-
-    /// The slot of a bucket, the dense range stretched to hold it.
-    fn slot(&mut self, bucket: i32) -> &mut u64 {
-        if self.counts.is_empty() {
-            self.first = bucket;
-        }
-        let below = usize::try_from(self.first.saturating_sub(bucket)).unwrap_or_default();
-        if below > 0 {
-            self.counts.splice(0..0, iter::repeat_n(0, below));
-            self.first = bucket;
-        }
-        let index = usize::try_from(bucket - self.first).unwrap_or_default();
-        if index >= self.counts.len() {
-            self.counts.resize(index + 1, 0);
-        }
-        &mut self.counts[index]
+        self.counts.extend_from_slice(&other.counts);
+        // Two runs in order: a stable sort merges them in one pass.
+        self.counts.sort_by_key(|(bucket, _)| *bucket);
+        self.counts.dedup_by(|(bucket, count), (kept_bucket, kept_count)| {
+            let same = bucket == kept_bucket;
+            if same {
+                *kept_count = kept_count.saturating_add(*count);
+            }
+            same
+        });
     }
 
     /// How many values it holds.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().fold(self.zeros, |sum, count| sum.saturating_add(*count))
+        self.counts.iter().fold(self.zeros, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// The nearest-rank quantile: the value of rank `ceil(percent / 100 * count)` of the values in order, within 0.55 %.
@@ -113,10 +100,10 @@ impl Sketch {
         if rank <= seen {
             return Some(0.0);
         }
-        for (bucket, count) in iter::zip(self.first.., &self.counts) {
+        for (bucket, count) in &self.counts {
             seen += u128::from(*count);
             if rank <= seen {
-                return Some(value_of(bucket));
+                return Some(value_of(*bucket));
             }
         }
         None
@@ -126,17 +113,16 @@ impl Sketch {
     /// from the bucket before (the first: the zigzag of its number) and its count.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let buckets = || iter::zip(self.first.., &self.counts).filter(|(_, count)| **count > 0);
         let mut bytes = vec![FORMAT];
         push_varint(&mut bytes, self.zeros);
-        push_varint(&mut bytes, buckets().count() as u64);
+        push_varint(&mut bytes, self.counts.len() as u64);
         let mut previous: Option<i32> = None;
-        for (bucket, count) in buckets() {
+        for (bucket, count) in self.counts.iter().copied() {
             match previous {
                 None => push_varint(&mut bytes, zigzag(bucket)),
                 Some(previous) => push_varint(&mut bytes, u64::from(bucket.abs_diff(previous))),
             }
-            push_varint(&mut bytes, *count);
+            push_varint(&mut bytes, count);
             previous = Some(bucket);
         }
         bytes

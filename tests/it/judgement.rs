@@ -64,8 +64,8 @@ async fn a_scrape_costs_one_read_of_the_key_one_write_and_the_reads_of_its_endpo
 }
 
 #[tokio::test]
-async fn each_reply_is_whole() {
-    let (scrape, proxy) = stage().await;
+async fn each_refusal_is_whole() {
+    let (scrape, _) = stage().await;
     let good = Event::scrape;
     insta::assert_snapshot!(call(&scrape, &good().path("/"), now()).await.shown(), @r#"
         404
@@ -117,6 +117,12 @@ async fn each_reply_is_whole() {
 
         {"error":{"type":"permission_error","code":"endpoint_forbidden","message":"This key does not own every endpoint asked for; ask only for endpoints of this key, or use the key of their owner.","param":null,"request_id":"req_<id>"}}
     "#);
+}
+
+#[tokio::test]
+async fn each_failure_and_the_exposition_are_whole() {
+    let (scrape, proxy) = stage().await;
+    let good = Event::scrape;
     proxy.breaks("GetItem api_keys", crate::proxy::Fault::server_error());
     insta::assert_snapshot!(call(&scrape, &good(), now()).await.shown(), @r#"
         503

@@ -283,6 +283,36 @@ async fn a_query_that_is_queued_until_the_time_runs_out_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_time_is_up_while_it_stores_ends_and_the_next_goes_on_from_there() {
+    let mut stage = Stage::start().await;
+    let now = at(0);
+    deliver_every(20_000, &mut stage, now - SignedDuration::from_hours(26), now - SignedDuration::from_hours(23));
+    let refresh = stage.refresher();
+    // Less than the first hour's items.
+    stage.dynamodb.step(40);
+    let report = refresh.run(Order::CatchUp, now, Instant::now() + Duration::from_secs(2)).await.unwrap();
+    assert!(!report.complete && report.items_written > 0, "{report:?}");
+    assert_eq!(stage.through().await, None);
+    stage.dynamodb.run();
+    let report = stage.catch_up(&refresh, now).await;
+    assert!(report.items_unchanged > 0, "{report:?}");
+    stage.check(&HOSTS, now).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watermark_taken_away_is_made_good_with_every_item_that_went_with_it() {
+    let (stage, refresh) = day(at(0)).await;
+    let client = stage.client();
+    let items = client.scan().table_name(local_stack::tables::ROLLUPS).into_paginator().items().send();
+    for item in items.collect::<Result<Vec<_>, _>>().await.unwrap() {
+        let key = ["endpoint", "period"].map(|name| (name.to_owned(), item[name].clone()));
+        client.delete_item().table_name(local_stack::tables::ROLLUPS).set_key(Some(key.into())).send().await.unwrap();
+    }
+    stage.catch_up(&refresh, at(0)).await;
+    stage.check(&HOSTS, at(0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dynamodb_that_fails_leaves_the_watermark_and_the_next_refresh_makes_it_good() {
     let (mut stage, refresh) = day(at(0)).await;
     deliver_between(&mut stage, at(0), at(60));
@@ -389,4 +419,6 @@ async fn a_recomputation_takes_in_rows_that_came_far_too_late() {
     let report = refresh.run(Order::of_event(&all).unwrap(), at(20), deadline()).await.unwrap();
     assert!(report.complete, "{report:?}");
     stage.check(&["a.example", "b.example", "new.example"], at(20)).await;
+    let bygone = serde_json::json!({"from": "2026-11-20T10:00:00Z", "to": "2026-11-20T12:00:00Z"});
+    refresh.run(Order::of_event(&bygone).unwrap(), at(20), deadline()).await.unwrap_err();
 }

@@ -1,5 +1,7 @@
 //! The 24 h figures, against an independent computation from the rows, whatever the logs hold.
 
+use std::collections::BTreeMap;
+
 use crate::logs::{Columns, Row};
 use crate::stage::{Stage, at, ms};
 
@@ -65,29 +67,29 @@ fn any_row(number: u64) -> Row {
 async fn every_figure_is_right_whatever_the_rows_hold() {
     let mut stage = Stage::start().await;
     let rows: Vec<Row> = (0..6_000).map(any_row).collect();
-    let mut hours: std::collections::BTreeMap<i64, Vec<Row>> = std::collections::BTreeMap::new();
+    let mut files: BTreeMap<(i64, u64), Vec<Row>> = BTreeMap::new();
     for (number, row) in (0_u64..).zip(&rows) {
+        // A third each by a pipeline of today, an older one, and one that writes more.
+        let mut deliver = |arrived_at_ms: i64| files.entry((arrived_at_ms / 3_600_000, number % 3)).or_default().push(row.clone());
         // On time, 1 s late or 10 minutes late: the last perhaps in the next hour's partition.
         let arrived_at_ms = row.ended_at_ms.unwrap() + pick(number + 7, &[5_000, 61_000, 600_000]);
-        hours.entry(arrived_at_ms / 3_600_000).or_default().push(row.clone());
-        // Delivered again, in the same file, and in another one.
+        deliver(arrived_at_ms);
+        // Delivered again, in the same file, and perhaps in the next hour's.
         if draw(number + 8).is_multiple_of(20) {
-            hours.entry(arrived_at_ms / 3_600_000).or_default().push(row.clone());
+            deliver(arrived_at_ms);
         }
         if draw(number + 9).is_multiple_of(20) {
-            hours.entry((arrived_at_ms + 300_000) / 3_600_000).or_default().push(row.clone());
+            deliver(arrived_at_ms + 300_000);
         }
     }
-    for (hour, rows) in hours {
-        let half = rows.len() / 2;
-        let columns = match hour % 3 {
-            0 => Columns::Older,
-            1 => Columns::More,
-            _ => Columns::All,
-        };
-        stage.deliver_as(columns, hour * 3_600_000, rows[..half].to_vec());
-        stage.deliver(hour * 3_600_000, rows[half..].to_vec());
-        stage.deliver(hour * 3_600_000, Vec::new());
+    for ((hour, pipeline), mut rows) in files {
+        let columns = [Columns::All, Columns::Older, Columns::More][usize::try_from(pipeline).unwrap()];
+        // Copies in another file of the same hour.
+        let again = rows.iter().step_by(17).cloned().collect();
+        let half = rows.split_off(rows.len() / 2);
+        for rows in [rows, half, again, Vec::new()] {
+            stage.deliver_as(columns, hour * 3_600_000, rows);
+        }
     }
     let report = stage.catch_up(&stage.refresher(), at(0)).await;
     assert_eq!(report.through, Some(ms(END) / 1000));
