@@ -288,7 +288,8 @@ impl Run<'_> {
                 Err(error) if error.is_out_of_time() && (chunk.start > from || self.report.items_written > 0) => return Ok(()),
                 Err(error) => return Err(error),
             }
-            mark.through = chunk.end;
+            // The first chunk may lie before the watermark: it is read for rows that came late.
+            mark.through = mark.through.max(chunk.end);
             if !usual {
                 mark.caught_up_at = Some(self.clock.now());
             }

@@ -176,15 +176,28 @@ async fn a_scrape_into_which_a_whole_refresh_falls_between_any_two_of_its_calls_
 async fn skipped_refreshes_are_caught_up_whole() {
     let (mut stage, refresh) = day(at(0)).await;
     let mut now = at(0);
-    for minutes in [1, 7, 59, 61, 1_500] {
+    // And outages that begin and end at about every minute of an hour.
+    let further = [3, 61, 52, 67, 9, 70, 64, 58, 63, 121, 11, 73, 60, 120, 8, 66, 49, 2, 62, 75];
+    for minutes in [1, 7, 59, 61, 1_500].into_iter().chain(further) {
         let later = now + SignedDuration::from_mins(minutes);
-        deliver_every(if minutes > 100 { 11 * 60_000 } else { 7_000 }, &mut stage, now, later);
+        deliver_every(if minutes > 200 { 11 * 60_000 } else { 25_000 }, &mut stage, now, later);
         now = later;
         stage.check_unless_stale(&HOSTS, now).await;
-        let report = stage.catch_up(&refresh, now).await;
-        assert_eq!(report.through, Some((now.as_second() - 90) / 60 * 60));
+        let report = run(&refresh, now).await.unwrap();
+        assert_eq!((report.complete, report.through), (true, Some((now.as_second() - 90) / 60 * 60)), "after {minutes} minutes");
         stage.check(&HOSTS, now).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_that_began_just_after_an_hour_is_caught_up_whole() {
+    // Rows may still come late into the hour before: the first chunk ends before the watermark.
+    let (mut stage, refresh) = day("2026-11-24T20:07:30Z".parse().unwrap()).await;
+    let now: Timestamp = "2026-11-24T22:12:30Z".parse().unwrap();
+    deliver_between(&mut stage, "2026-11-24T20:07:30Z".parse().unwrap(), now);
+    let report = run(&refresh, now).await.unwrap();
+    assert!(report.complete, "{report:?}");
+    stage.check(&HOSTS, now).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
