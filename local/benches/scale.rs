@@ -6,12 +6,14 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use athena_endpoint::Athena;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
-use local_stack::athena::Athena;
+use local_athena::DataFusion;
 use local_stack::functions::{self, sdk_config};
 use local_stack::log_writer;
 use local_stack::tables;
@@ -70,7 +72,8 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         }
         let database = dynamodb().await;
         let (listener, athena) = listen().await;
-        tokio::spawn(Athena::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap().serve(listener));
+        let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
+        tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
         let rollups = RollupWriter::new(client(database), tables::ROLLUPS.to_owned());
         let through = Minute::floor(now()).plus(-3 - i64::try_from(RUNS).unwrap());
         rollups.advance(&Watermark { through, sealed: through.hour(), caught_up_at: None }).await.unwrap();

@@ -1,6 +1,5 @@
 //! Runs the wafer-metrics endpoint on loopback, without AWS: see [`stack`].
 
-pub mod athena;
 pub mod demo;
 pub mod front;
 pub mod functions;

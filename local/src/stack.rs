@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_endpoint::{Athena, Clock};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
+use local_athena::{DataFusion, EngineError};
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -20,7 +22,6 @@ use wafer_metrics::refresh::{HandleError, Report};
 use wafer_metrics::rollups::RollupWriter;
 use wafer_metrics::settings::SettingsError;
 
-use crate::athena::{Athena, AthenaError};
 use crate::demo::{Demo, FILLED_HOURS};
 use crate::functions::{DATABASE, Functions, REQUEST_LOGS, sdk_config};
 use crate::log_writer::LogWriteError;
@@ -78,7 +79,7 @@ pub enum StackError {
     Trace(#[from] TraceError),
     /// Athena did not start.
     #[error(transparent)]
-    Athena(#[from] AthenaError),
+    Athena(#[from] EngineError),
     /// The demo's logs could not be written.
     #[error(transparent)]
     Write(#[from] LogWriteError),
@@ -98,9 +99,6 @@ pub enum StackError {
     #[error("a server ended: {0}")]
     Ended(String),
 }
-
-/// Tells the time to every part of the stack.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The stack, filled and serving. Time moves its data only while it [runs](Stack::run); dropping it ends it.
 pub struct Stack {
@@ -150,7 +148,8 @@ impl Stack {
             url.clone()
         } else {
             let (listener, address) = listen(options.athena).await?;
-            servers.spawn(Athena::new(folder, DATABASE, REQUEST_LOGS)?.serve(listener));
+            let engine = DataFusion::new(folder, DATABASE, REQUEST_LOGS)?;
+            servers.spawn(Athena::new(engine, Arc::clone(&clock)).serve(listener));
             format!("http://{address}")
         };
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&dynamodb_url));

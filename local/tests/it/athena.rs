@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use athena_endpoint::Athena;
 use aws_sdk_athena::Client;
 use aws_sdk_athena::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_athena::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -20,7 +21,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::parser::parse_message_type;
 use jiff::civil::DateTime;
-use local_stack::athena::Athena;
+use local_athena::DataFusion;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -97,7 +98,8 @@ impl Drop for Stack {
 impl Stack {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let athena = Athena::new(&folder.path().join("logs"), "wafer", "request_logs").unwrap();
+        let engine = DataFusion::new(&folder.path().join("logs"), "wafer", "request_logs").unwrap();
+        let athena = Athena::new(engine, Arc::new(jiff::Timestamp::now));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { athena.serve(listener).await.unwrap() });

@@ -1,14 +1,16 @@
 //! Both functions on a DynamoDB and an Athena endpoint of their own, over request logs that a test writes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use athena_endpoint::Athena;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
-use local_stack::athena::Athena;
+use local_athena::DataFusion;
 use local_stack::functions::{self, sdk_config};
 use local_stack::tables;
 use serde_json::{Value, json};
@@ -52,8 +54,8 @@ impl Stage {
         let (listener, database) = listen().await;
         tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
         let (listener, athena) = listen().await;
-        let served = Athena::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
-        tokio::spawn(served.serve(listener));
+        let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
+        tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
         tables::create(&client(database)).await.unwrap();
         Self {
             folder,

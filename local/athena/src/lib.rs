@@ -1,19 +1,16 @@
-//! An Athena endpoint over a folder of Parquet request logs, for a machine without AWS.
+//! An Athena endpoint on loopback, over any [`Engine`].
 //!
 //! It speaks AWS JSON 1.1, so that an unmodified Athena client can run its queries here: they run in
-//! the background and are polled, stopped and paged through as on AWS. The engine is `DataFusion`,
-//! set up to read Trino's SQL the way Athena does.
+//! the background and are polled, stopped and paged through as on AWS.
 
-mod engine;
+mod answer;
 mod executions;
 mod failure;
 mod protocol;
-mod table;
-mod text;
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -21,54 +18,55 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use engine::Engine;
+pub use answer::{Answer, ResultColumn, ResultSet};
+pub use failure::{Cause, Failure};
+
 use executions::{Executions, Submission};
 use protocol::{Command, Fault, Start};
 
-/// An Athena with one database and one table in it.
-#[derive(Debug)]
-pub struct Athena {
-    engine: Arc<Engine>,
-    executions: Executions,
-}
+/// Tells the time that executions report.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Why an [`Athena`] could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum AthenaError {
-    /// The folder's name cannot be made absolute, or is no valid path.
-    #[error("{folder} cannot be used as the folder of request logs: {reason}")]
-    Folder {
-        /// As it was given.
-        folder: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The query engine refused its settings.
-    #[error("the query engine cannot be set up: {0}")]
-    Engine(String),
-}
-
-impl Athena {
-    /// Serves `database`.`table` from `folder`, whose layout is `hour=2026-11-24-20/*.parquet`.
-    ///
-    /// The folder may be missing or empty: the table then has no rows. It is listed anew by every query.
+/// What runs the queries.
+pub trait Engine: Send + Sync + 'static {
+    /// Runs `query`, whose unqualified tables are looked up in `database`.
     ///
     /// # Errors
-    ///
-    /// When `folder` is no usable path, or the engine cannot be set up.
-    pub fn new(folder: &Path, database: &str, table: &str) -> Result<Self, AthenaError> {
-        Ok(Self { engine: Arc::new(Engine::new(folder, database, table)?), executions: Executions::default() })
+    /// As Athena would word them.
+    fn run(&self, query: &str, database: Option<&str>) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+/// The endpoint, before it serves.
+pub struct Athena<E> {
+    engine: Arc<E>,
+    executions: Executions,
+    clock: Clock,
+    page_delay: Duration,
+}
+
+impl<E: Engine> Athena<E> {
+    /// Over an engine, at the times that `clock` tells.
+    #[must_use]
+    pub fn new(engine: E, clock: Clock) -> Self {
+        Self { engine: Arc::new(engine), executions: Executions::new(Arc::clone(&clock)), clock, page_delay: Duration::ZERO }
+    }
+
+    /// Answers each page of results after so long.
+    #[must_use]
+    pub fn with_page_delay(mut self, delay: Duration) -> Self {
+        self.page_delay = delay;
+        self
     }
 
     /// Answers on `listener` until the future is dropped; then running queries are ended, and
     /// connections closed as soon as they are idle.
     ///
     /// # Errors
-    ///
     /// When the listener cannot be served.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let athena = Arc::new(self);
@@ -76,7 +74,7 @@ impl Athena {
         // axum runs each connection as a task of its own, which outlives this future but heeds the
         // shutdown signal: dropping the sender with this future is that signal.
         let (_serving, dropped) = oneshot::channel::<()>();
-        let router = Router::new().route("/", post(answer)).with_state(athena);
+        let router = Router::new().route("/", post(reply::<E>)).with_state(athena);
         axum::serve(listener, router)
             .with_graceful_shutdown(async {
                 let _ = dropped.await;
@@ -84,11 +82,14 @@ impl Athena {
             .await
     }
 
-    fn apply(&self, command: Command) -> Result<Value, Fault> {
+    async fn apply(&self, command: Command) -> Result<Value, Fault> {
         match command {
             Command::Start(start) => self.start(start),
-            Command::Get { id } => Ok(self.executions.read(&id, protocol::query_execution)?),
-            Command::Results { id, page } => self.executions.read(&id, |execution| protocol::results(execution, &page))?,
+            Command::Get { id } => Ok(self.executions.read(&id, |execution| protocol::query_execution(execution, (self.clock)()))?),
+            Command::Results { id, page } => {
+                tokio::time::sleep(self.page_delay).await;
+                self.executions.read(&id, |execution| protocol::results(execution, &page))?
+            }
             Command::Stop { id } => {
                 self.executions.stop(&id)?;
                 Ok(json!({}))
@@ -107,17 +108,21 @@ impl Athena {
     }
 }
 
-struct EndQueriesOnDrop(Arc<Athena>);
+struct EndQueriesOnDrop<E>(Arc<Athena<E>>);
 
-impl Drop for EndQueriesOnDrop {
+impl<E> Drop for EndQueriesOnDrop<E> {
     fn drop(&mut self) {
         self.0.executions.stop_all();
     }
 }
 
-async fn answer(State(athena): State<Arc<Athena>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn reply<E: Engine>(State(athena): State<Arc<Athena<E>>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let (status, reply) = match Command::parse(target, &body).and_then(|command| athena.apply(command)) {
+    let done = match Command::parse(target, &body) {
+        Ok(command) => athena.apply(command).await,
+        Err(fault) => Err(fault),
+    };
+    let (status, reply) = match done {
         Ok(reply) => (StatusCode::OK, reply),
         Err(fault) => (StatusCode::BAD_REQUEST, fault.body()),
     };

@@ -1,46 +1,26 @@
 //! Arrow values as the text and the type names of Athena's results.
 
+use athena_endpoint::{ResultColumn, ResultSet};
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
-/// A whole result, ready to be paged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResultSet {
-    /// In the order of the query's select list.
-    pub columns: Vec<ResultColumn>,
-    /// One cell a column; `None` is NULL.
-    pub rows: Vec<Vec<Option<String>>>,
-}
-
-/// A column's name and Athena type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResultColumn {
-    /// As the query names it.
-    pub name: String,
-    /// Such as `varchar`.
-    pub athena_type: &'static str,
-}
-
-impl ResultSet {
-    /// Writes every value of `batches`, which have the columns of `schema`.
-    ///
-    /// # Errors
-    ///
-    /// When a value has a type or a range that cannot be written.
-    pub fn write(schema: &Schema, batches: &[RecordBatch]) -> Result<Self, ArrowError> {
-        let columns = schema
-            .fields()
-            .iter()
-            .map(|field| ResultColumn { name: field.name().clone(), athena_type: athena_type(field.data_type()) })
-            .collect();
-        let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-        for batch in batches {
-            write_rows(batch, &mut rows)?;
-        }
-        Ok(Self { columns, rows })
+/// Writes every value of `batches`, which have the columns of `schema`.
+///
+/// # Errors
+/// When a value has a type or a range that cannot be written.
+pub fn result_set(schema: &Schema, batches: &[RecordBatch]) -> Result<ResultSet, ArrowError> {
+    let columns = schema
+        .fields()
+        .iter()
+        .map(|field| ResultColumn { name: field.name().clone(), athena_type: athena_type(field.data_type()) })
+        .collect();
+    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    for batch in batches {
+        write_rows(batch, &mut rows)?;
     }
+    Ok(ResultSet { columns, rows })
 }
 
 fn write_rows(batch: &RecordBatch, rows: &mut Vec<Vec<Option<String>>>) -> Result<(), ArrowError> {

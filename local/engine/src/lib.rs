@@ -1,18 +1,22 @@
-//! The query engine: one statement in, one result out.
+//! Runs Athena's queries over a folder of Parquet request logs, for a machine without AWS.
+//!
+//! The engine is [`DataFusion`], set up to read Trino's SQL the way Athena does.
+
+mod failure;
+mod table;
+mod text;
 
 use std::path::Path;
 use std::sync::Arc;
 
+use athena_endpoint::{Answer, Cause, Engine, Failure};
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::AthenaError;
-use super::failure::Failure;
-use super::table::RequestLogs;
-use super::text::ResultSet;
+use table::RequestLogs;
 
 /// Athena's own name for its catalog, as queries may spell it.
 const CATALOG: &str = "awsdatacatalog";
@@ -23,25 +27,37 @@ const MEMORY_BYTES: usize = 512 * 1024 * 1024;
 /// More would only take the processor from whatever else runs on a developer's machine.
 const PARTITIONS: usize = 2;
 
-/// Runs read-only SQL in Trino's dialect over the one table.
-pub struct Engine {
+/// Runs read-only SQL in Trino's dialect over one database with one table.
+pub struct DataFusion {
     context: SessionContext,
     database: String,
 }
 
-/// A query's result, and what it read for it.
-#[derive(Debug, Clone, Default)]
-pub struct Answer {
-    /// Columns and rows.
-    pub result: ResultSet,
-    /// Bytes of Parquet read.
-    pub scanned_bytes: u64,
+/// Why a [`DataFusion`] could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The folder's name cannot be made absolute, or is not a valid path.
+    #[error("{folder} cannot be used as the folder of request logs: {reason}")]
+    Folder {
+        /// As it was given.
+        folder: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The query engine refused its settings.
+    #[error("the query engine cannot be set up: {0}")]
+    Settings(String),
 }
 
-impl Engine {
-    /// An engine over `folder`; see [`super::Athena::new`].
-    pub fn new(folder: &Path, database: &str, table: &str) -> Result<Self, AthenaError> {
-        let settings = |error: DataFusionError| AthenaError::Engine(error.strip_backtrace());
+impl DataFusion {
+    /// Reads `database`.`table` from `folder`, whose layout is `hour=2026-11-24-20/*.parquet`.
+    ///
+    /// The folder may be missing or empty: the table then has no rows. It is listed anew by every query.
+    ///
+    /// # Errors
+    /// When `folder` is not a usable path, or the engine cannot be set up.
+    pub fn new(folder: &Path, database: &str, table: &str) -> Result<Self, EngineError> {
+        let settings = |error: DataFusionError| EngineError::Settings(error.strip_backtrace());
         let mut config = SessionConfig::new().with_target_partitions(PARTITIONS).with_default_catalog_and_schema(CATALOG, database);
         // Trino puts NULLs last in either direction.
         "nulls_last".clone_into(&mut config.options_mut().sql_parser.default_null_ordering);
@@ -51,29 +67,24 @@ impl Engine {
         Ok(Self { context, database: database.to_owned() })
     }
 
-    /// Runs `query`, whose unqualified tables are looked up in `database` (by default the only one).
-    ///
-    /// # Errors
-    ///
-    /// As Athena would word them, when the query cannot be planned or run; statements that would
-    /// change anything cannot.
-    pub async fn run(&self, query: &str, database: Option<&str>) -> Result<Answer, Failure> {
-        if let Some(other) = database.filter(|name| !name.eq_ignore_ascii_case(&self.database)) {
-            return Err(Failure::schema_not_found(other));
-        }
+    async fn answer(&self, query: &str) -> Result<Answer, DataFusionError> {
         let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let frame = self.context.sql_with_options(query, read_only).await?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
         let batches = collect(Arc::clone(&plan), task).await?;
-        let result = ResultSet::write(&plan.schema(), &batches).map_err(DataFusionError::from)?;
+        let result = text::result_set(&plan.schema(), &batches)?;
         Ok(Answer { result, scanned_bytes: scanned_bytes(plan.as_ref()) })
     }
 }
 
-impl std::fmt::Debug for Engine {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Engine").field("database", &self.database).finish_non_exhaustive()
+impl Engine for DataFusion {
+    /// Statements that would change anything fail.
+    async fn run(&self, query: &str, database: Option<&str>) -> Result<Answer, Failure> {
+        if let Some(other) = database.filter(|name| !name.eq_ignore_ascii_case(&self.database)) {
+            return Err(Failure::new(Cause::SchemaNotFound, format!("Schema '{other}' does not exist")));
+        }
+        self.answer(query).await.map_err(|error| failure::failure(&error))
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use datafusion::common::runtime::SpawnedTask;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinError};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use uuid::Uuid;
 
-use super::engine::Answer;
-use super::failure::Failure;
+use crate::Clock;
+use crate::answer::Answer;
+use crate::failure::{Cause, Failure};
 
 /// Queries beyond these wait as `QUEUED`.
 const RUNNING_AT_ONCE: usize = 4;
@@ -23,7 +23,6 @@ const FINISHED_KEPT: usize = 1_000;
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// Every execution that is still known.
-#[derive(Debug)]
 pub struct Executions {
     shared: Arc<Shared>,
 }
@@ -85,20 +84,19 @@ pub enum ExecutionError {
     TokenReused,
 }
 
-#[derive(Debug)]
 struct Shared {
     /// Oldest first.
     known: Mutex<VecDeque<Execution>>,
     turns: Semaphore,
-}
-
-impl Default for Executions {
-    fn default() -> Self {
-        Self { shared: Arc::new(Shared { known: Mutex::default(), turns: Semaphore::new(RUNNING_AT_ONCE) }) }
-    }
+    clock: Clock,
 }
 
 impl Executions {
+    /// None yet.
+    pub fn new(clock: Clock) -> Self {
+        Self { shared: Arc::new(Shared { known: Mutex::default(), turns: Semaphore::new(RUNNING_AT_ONCE), clock }) }
+    }
+
     /// Runs `job` in the background and returns the id to ask for it by; a token seen before
     /// returns the earlier id and drops `job`. A `job` that panics has failed.
     ///
@@ -117,7 +115,7 @@ impl Executions {
             let same = earlier.submission.query == submission.query && earlier.submission.database == submission.database;
             return same.then(|| earlier.id.clone()).ok_or(ExecutionError::TokenReused);
         }
-        let now = Timestamp::now();
+        let now = (self.shared.clock)();
         forget_old(&mut known, now);
         let id = Uuid::new_v4().to_string();
         let task = tokio::spawn(Arc::clone(&self.shared).run(id.clone(), job));
@@ -148,33 +146,34 @@ impl Executions {
     ///
     /// When there is no such execution.
     pub fn stop(&self, id: &str) -> Result<(), ExecutionError> {
-        if self.shared.update(id, Execution::cancel) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
+        if self.shared.update(id, |execution, now| execution.cancel(now)) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
     }
 
     /// Ends every execution.
     pub fn stop_all(&self) {
-        self.shared.known().iter_mut().for_each(Execution::cancel);
+        let now = (self.shared.clock)();
+        self.shared.known().iter_mut().for_each(|execution| execution.cancel(now));
     }
 }
 
 impl Execution {
-    fn begin(&mut self) {
+    fn begin(&mut self, now: Timestamp) {
         if matches!(self.state, State::Queued) {
             self.state = State::Running;
-            self.began_at = Some(Timestamp::now());
+            self.began_at = Some(now);
         }
     }
 
-    fn end(&mut self, state: State) {
+    fn end(&mut self, state: State, now: Timestamp) {
         if self.ended_at.is_none() {
             self.state = state;
-            self.ended_at = Some(Timestamp::now());
+            self.ended_at = Some(now);
         }
     }
 
-    fn cancel(&mut self) {
+    fn cancel(&mut self, now: Timestamp) {
         self.task.abort();
-        self.end(State::Cancelled);
+        self.end(State::Cancelled, now);
     }
 }
 
@@ -185,25 +184,29 @@ impl Shared {
     }
 
     /// Whether there was an execution to update.
-    fn update(&self, id: &str, change: impl FnOnce(&mut Execution)) -> bool {
-        self.known().iter_mut().find(|execution| execution.id == id).map(change).is_some()
+    fn update(&self, id: &str, change: impl FnOnce(&mut Execution, Timestamp)) -> bool {
+        let now = (self.clock)();
+        self.known().iter_mut().find(|execution| execution.id == id).map(|execution| change(execution, now)).is_some()
     }
 
     async fn run(self: Arc<Self>, id: String, job: impl Future<Output = Result<Answer, Failure>> + Send + 'static) {
         // The semaphore is never closed, so a turn always comes.
         let _turn = self.turns.acquire().await;
         self.update(&id, Execution::begin);
-        // A task within the task: it contains a panic, and ends when this one is aborted.
-        let state = match SpawnedTask::spawn(job).join().await {
-            Ok(Ok(answer)) => State::Succeeded(answer),
-            Ok(Err(failure)) => State::Failed(failure),
-            Err(error) => State::Failed(Failure::internal(broken(error))),
+        // A task within the task: it contains a panic, and the set ends it when this one is aborted.
+        let mut task = JoinSet::new();
+        task.spawn(job);
+        let state = match task.join_next().await {
+            Some(Ok(Ok(answer))) => State::Succeeded(answer),
+            Some(Ok(Err(failure))) => State::Failed(failure),
+            Some(Err(error)) => State::Failed(Failure::new(Cause::Internal, panic_message(error))),
+            None => State::Cancelled,
         };
-        self.update(&id, |execution| execution.end(state));
+        self.update(&id, |execution, now| execution.end(state, now));
     }
 }
 
-fn broken(error: JoinError) -> String {
+fn panic_message(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else {
         return "the query's task was ended".to_owned();
     };
@@ -231,6 +234,10 @@ mod tests {
 
     use super::*;
 
+    fn executions() -> Executions {
+        Executions::new(Arc::new(Timestamp::now))
+    }
+
     fn query(sql: &str) -> Submission {
         Submission { query: sql.to_owned(), ..Submission::default() }
     }
@@ -242,8 +249,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_time_of_an_execution_is_the_clocks() {
+        let noon: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+        let executions = Executions::new(Arc::new(move || noon));
+        let id = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
+        reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
+        let times = executions.read(&id, |execution| (execution.submitted_at, execution.began_at, execution.ended_at));
+        assert_eq!(times.unwrap(), (noon, Some(noon), Some(noon)));
+    }
+
+    #[tokio::test]
     async fn a_panic_fails_the_query_and_no_other() {
-        let executions = Executions::default();
+        let executions = executions();
         let broken = executions.start(query("1"), async { panic!("no plan") }).unwrap();
         let sound = executions.start(query("2"), ready(Ok(Answer::default()))).unwrap();
         reaches(&executions, &sound, |state| matches!(state, State::Succeeded(_))).await;
@@ -256,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_query_waits_for_its_turn_and_may_be_stopped_while_it_does() {
-        let executions = Executions::default();
+        let executions = executions();
         let running: Vec<String> = (0..RUNNING_AT_ONCE).map(|_| executions.start(query("slow"), pending()).unwrap()).collect();
         for id in &running {
             reaches(&executions, id, |state| matches!(state, State::Running)).await;
@@ -273,7 +290,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_oldest_finished_executions_are_forgotten() {
-        let executions = Executions::default();
+        let executions = executions();
         let slow = executions.start(query("slow"), pending()).unwrap();
         let mut ids = Vec::new();
         for _ in 0..FINISHED_KEPT + 5 {
@@ -289,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_execution_is_forgotten_an_hour_after_its_end() {
-        let executions = Executions::default();
+        let executions = executions();
         let id = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
         reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
         let mut known = executions.shared.known();

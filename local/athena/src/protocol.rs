@@ -5,8 +5,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::executions::{Execution, ExecutionError, State};
-use super::text::ResultColumn;
+use crate::answer::ResultColumn;
+use crate::executions::{Execution, ExecutionError, State};
 
 /// AWS JSON 1.1.
 pub const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
@@ -195,7 +195,7 @@ impl Page {
 }
 
 /// The reply to `GetQueryExecution`.
-pub fn query_execution(execution: &Execution) -> Value {
+pub fn query_execution(execution: &Execution, now: Timestamp) -> Value {
     let submission = &execution.submission;
     json!({ "QueryExecution": {
         "QueryExecutionId": execution.id,
@@ -204,7 +204,7 @@ pub fn query_execution(execution: &Execution) -> Value {
         "QueryExecutionContext": { "Database": submission.database },
         "WorkGroup": submission.workgroup,
         "Status": status(execution),
-        "Statistics": statistics(execution),
+        "Statistics": statistics(execution, now),
     }})
 }
 
@@ -229,8 +229,8 @@ fn status(execution: &Execution) -> Value {
     status
 }
 
-fn statistics(execution: &Execution) -> Value {
-    let until = execution.ended_at.unwrap_or_else(Timestamp::now);
+fn statistics(execution: &Execution, now: Timestamp) -> Value {
+    let until = execution.ended_at.unwrap_or(now);
     let began_at = execution.began_at.unwrap_or(until);
     let scanned = match &execution.state {
         State::Succeeded(answer) => answer.scanned_bytes,

@@ -28,7 +28,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::scalar::ScalarValue;
 
-use super::AthenaError;
+use crate::EngineError;
 
 /// The partition column.
 const HOUR: &str = "hour";
@@ -42,8 +42,8 @@ pub struct RequestLogs {
 
 impl RequestLogs {
     /// Reads from `folder`, which need not exist (yet).
-    pub fn new(folder: &Path) -> Result<Self, AthenaError> {
-        let unusable = |reason: String| AthenaError::Folder { folder: folder.display().to_string(), reason };
+    pub fn new(folder: &Path) -> Result<Self, EngineError> {
+        let unusable = |reason: String| EngineError::Folder { folder: folder.display().to_string(), reason };
         let absolute = std::path::absolute(folder).map_err(|error| unusable(error.to_string()))?;
         let folder = StorePath::from_absolute_path(absolute).map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
