@@ -14,12 +14,12 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
-use local_stack::functions::{self, sdk_config};
+use local_stack::functions;
 use local_stack::log_writer;
-use local_stack::tables;
 use local_stack::traffic::Row;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use testing::dynamodb::{self, tables};
+use testing::{listen, sdk_config};
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::aws;
 use wafer_metrics::host::Host;
@@ -70,7 +70,7 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         for ago in written {
             write(folder.path(), &hosts, hour_before(ago + 1), hour_before(ago), gap_us);
         }
-        let database = dynamodb().await;
+        let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
         let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
         tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
@@ -106,7 +106,7 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
 
 /// Scrapes of endpoints whose day holds so many requests a minute.
 async fn scrapes(requests_a_minute: u64, endpoints: usize) {
-    let database = dynamodb().await;
+    let database = dynamodb::start().await;
     let dynamodb = client(database);
     let rollups = RollupWriter::new(dynamodb.clone(), tables::ROLLUPS.to_owned());
     let through = Minute::floor(now()).plus(-2);
@@ -231,22 +231,9 @@ fn write(folder: &Path, hosts: &[&'static str], from: Timestamp, to: Timestamp, 
 
 fn refresher(database: SocketAddr, athena: SocketAddr) -> Refresh {
     let settings = RefreshSettings::read(functions::setting).unwrap();
-    Refresh::new(settings, aws::athena(&sdk_config(&format!("http://{athena}"))), client(database))
+    Refresh::new(settings, aws::athena(&sdk_config(athena)), client(database))
 }
 
 fn client(database: SocketAddr) -> aws_sdk_dynamodb::Client {
-    aws::dynamodb_for_refresh(&sdk_config(&format!("http://{database}")))
-}
-
-async fn dynamodb() -> SocketAddr {
-    let (listener, database) = listen().await;
-    tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
-    tables::create(&client(database)).await.unwrap();
-    database
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
+    aws::dynamodb_for_refresh(&sdk_config(database))
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use dynamodb_endpoint::tables;
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
@@ -12,8 +13,6 @@ use wafer_metrics::error::chain;
 use wafer_metrics::refresh::{HandleError, Refresh, Report};
 use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings, SettingsError};
-
-use crate::tables;
 
 /// The Athena database of the request logs.
 pub const DATABASE: &str = "wafer";

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use athena_endpoint::{Athena, Clock};
 use clap::Parser;
+use dynamodb_endpoint::{DynamoDb, DynoxideError, tables};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
 use local_athena::{DataFusion, EngineError};
@@ -27,7 +28,7 @@ use crate::functions::{DATABASE, Functions, REQUEST_LOGS, sdk_config};
 use crate::log_writer::LogWriteError;
 use crate::trace::{Trace, TraceError};
 use crate::traffic::{CHAT, CODE, Traffic};
-use crate::{front, heartbeats, tables};
+use crate::{demo_keys, front, heartbeats};
 
 /// How often new log files appear.
 const LOGS_EVERY: Duration = Duration::from_secs(10);
@@ -85,7 +86,7 @@ pub enum StackError {
     Write(#[from] LogWriteError),
     /// DynamoDB did not start.
     #[error("DynamoDB did not start: {0}")]
-    DynamoDb(#[from] dynoxide::DynoxideError),
+    DynamoDb(#[from] DynoxideError),
     /// DynamoDB refused a table or an item.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
@@ -106,7 +107,7 @@ pub struct Stack {
     dynamodb_url: String,
     athena_url: String,
     dynamodb: aws_sdk_dynamodb::Client,
-    database: Option<dynoxide::Database>,
+    database: Option<DynamoDb>,
     functions: Arc<Functions>,
     demo: Option<Demo>,
     clock: Clock,
@@ -136,8 +137,8 @@ impl Stack {
             (url.clone(), None)
         } else {
             let (listener, address) = listen(options.dynamodb).await?;
-            let database = dynoxide::Database::memory_with_clock(Arc::new(DatabaseClock(Arc::clone(&clock))))?;
-            let serving = dynoxide::server::serve_on(listener, database.clone());
+            let database = DynamoDb::new(Arc::clone(&clock))?;
+            let serving = database.clone().serve(listener);
             servers.spawn(async {
                 serving.await;
                 Ok(())
@@ -153,8 +154,8 @@ impl Stack {
             format!("http://{address}")
         };
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&dynamodb_url));
-        tables::create(&dynamodb).await?;
-        tables::put_demo_keys(&dynamodb).await?;
+        tables::create(&dynamodb).await.map_err(|error| StackError::Refused(chain(&error)))?;
+        demo_keys::put(&dynamodb).await.map_err(|error| StackError::Refused(chain(&*error)))?;
         let functions = Arc::new(Functions::new(&dynamodb_url, &athena_url)?);
         servers.spawn(serve(front_listener, Arc::clone(&functions), Arc::clone(&clock)));
         let demo = traffic.map(|traffic| Demo::new(traffic, folder, now));
@@ -275,7 +276,7 @@ impl Stack {
     /// DynamoDB's TTL, which the in-process one leaves to its owner.
     fn delete_expired(&self) {
         if let Some(database) = self.database.clone() {
-            tokio::task::spawn_blocking(move || database.sweep_ttl());
+            tokio::task::spawn_blocking(move || database.delete_expired());
         }
     }
 }
@@ -317,17 +318,4 @@ fn every(period: Duration) -> Interval {
 fn progress(what: &'static str, length: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent:>3} %").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(what)
-}
-
-struct DatabaseClock(Clock);
-
-impl dynoxide::storage_backend::Clock for DatabaseClock {
-    fn now_unix_secs(&self) -> u64 {
-        u64::try_from((self.0)().as_second()).unwrap_or_default()
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "Unix milliseconds are far below 2^53")]
-    fn now_unix_secs_f64(&self) -> f64 {
-        (self.0)().as_millisecond() as f64 / 1e3
-    }
 }

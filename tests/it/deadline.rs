@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::proxy::{Fault, Proxy};
+use testing::proxy::{Fault, Proxy};
+
 use crate::setup::*;
 
 /// Status, and how long the answer took in seconds.

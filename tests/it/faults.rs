@@ -3,9 +3,8 @@
 use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use tokio::net::TcpListener;
+use testing::proxy::{Fault, Proxy};
 
-use crate::proxy::{Fault, Proxy};
 use crate::setup::*;
 
 /// Every way in which a call can fail but by hanging.
@@ -146,8 +145,7 @@ async fn no_fresh_worker_is_a_0_and_no_gauge() {
 #[tokio::test]
 async fn a_database_that_refuses_connections_is_503() {
     log_started();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = testing::listen().await;
     drop(listener);
     let reply = call(&scrape(&client(address)), &Event::scrape(), now()).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "5"));

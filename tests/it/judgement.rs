@@ -1,8 +1,8 @@
 //! The contract's table of errors: order, replies, and what each row may cost.
 
+use testing::proxy::Proxy;
 use wafer_metrics::scrape::Scrape;
 
-use crate::proxy::Proxy;
 use crate::setup::*;
 
 async fn stage() -> (Scrape, Proxy) {
@@ -123,7 +123,7 @@ async fn each_refusal_is_whole() {
 async fn each_failure_and_the_exposition_are_whole() {
     let (scrape, proxy) = stage().await;
     let good = Event::scrape;
-    proxy.breaks("GetItem api_keys", crate::proxy::Fault::server_error());
+    proxy.breaks("GetItem api_keys", testing::proxy::Fault::server_error());
     insta::assert_snapshot!(call(&scrape, &good(), now()).await.shown(), @r#"
         503
         cache-control: no-store
@@ -134,13 +134,13 @@ async fn each_failure_and_the_exposition_are_whole() {
         {"error":{"type":"api_error","code":"unavailable","message":"The service cannot check this call at the moment; try again in 5 seconds.","param":null,"request_id":"req_<id>"}}
     "#);
     let (scrape, proxy) = stage().await;
-    proxy.breaks("UpdateItem rate_limits", crate::proxy::Fault::server_error());
+    proxy.breaks("UpdateItem rate_limits", testing::proxy::Fault::server_error());
     let limiter_failed = call(&scrape, &good(), now()).await.shown();
     proxy.mends("UpdateItem rate_limits");
-    proxy.breaks("GetItem api_keys", crate::proxy::Fault::server_error());
+    proxy.breaks("GetItem api_keys", testing::proxy::Fault::server_error());
     assert_eq!(limiter_failed, call(&scrape, &good(), now()).await.shown());
     let (scrape, proxy) = stage().await;
-    proxy.breaks("Query rollups", crate::proxy::Fault::Hangs);
+    proxy.breaks("Query rollups", testing::proxy::Fault::Hangs);
     let hurried = good().header("x-prometheus-scrape-timeout-seconds", "1");
     insta::assert_snapshot!(call(&scrape, &hurried, now()).await.shown(), @r#"
         504

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use testing::proxy::{Fault, Proxy};
+use testing::sdk_config;
 use tokio::task::JoinSet;
 use wafer_metrics::scrape::Scrape;
 
-use crate::proxy::{Fault, Proxy};
 use crate::setup::*;
 
 const HELD_MS: i64 = 59_000;

@@ -1,7 +1,8 @@
 //! What an operator finds in the log.
 
+use testing::proxy::{Fault, Proxy};
+
 use crate::log::lines_with;
-use crate::proxy::{Fault, Proxy};
 use crate::setup::*;
 
 #[tokio::test]

@@ -10,8 +10,6 @@ mod limiter;
 mod log;
 mod log_lines;
 mod negotiation;
-#[allow(dead_code, reason = "shared with the local stack's tests")]
-mod proxy;
 mod reads;
 mod refresh_log;
 mod setup;

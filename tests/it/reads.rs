@@ -4,12 +4,12 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::Value;
+use testing::proxy::Proxy;
 use wafer_metrics::host::Host;
 use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
 use wafer_metrics::summary::Summary;
 use wafer_metrics::window::Minute;
 
-use crate::proxy::Proxy;
 use crate::setup::*;
 
 fn minute(time: &str) -> Minute {

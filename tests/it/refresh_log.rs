@@ -5,12 +5,13 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
+use testing::proxy::{Fault, Proxy};
+use testing::sdk_config;
 use wafer_metrics::aws;
 use wafer_metrics::refresh::Refresh;
 use wafer_metrics::settings::RefreshSettings;
 
 use crate::log::lines_with;
-use crate::proxy::{Fault, Proxy};
 use crate::setup::*;
 
 /// The embedded-metric-format line of a run at that time.

@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
-use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use testing::sdk_config;
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::host::Host;
 use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
@@ -54,13 +52,6 @@ pub fn hash(key: &str) -> String {
     KeyHash::of_authorization(format!("Bearer {key}").as_bytes()).unwrap().as_str().to_owned()
 }
 
-/// How to reach an endpoint of a test.
-pub fn sdk_config(address: SocketAddr) -> SdkConfig {
-    let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
-    let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("us-east-1"));
-    config.credentials_provider(credentials).endpoint_url(format!("http://{address}")).build()
-}
-
 /// A client as the scrape has it.
 pub fn client(address: SocketAddr) -> Client {
     aws::dynamodb_for_scrape(&sdk_config(address))
@@ -69,24 +60,8 @@ pub fn client(address: SocketAddr) -> Client {
 /// A DynamoDB endpoint with the four tables, a key of each kind, and a day of [`CHAT`].
 pub async fn dynamodb() -> SocketAddr {
     log::start();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+    let address = testing::dynamodb::start().await;
     let client = client(address);
-    for (table, keys) in [
-        ("api_keys", &["key_hash"][..]),
-        ("rate_limits", &["key_hash"]),
-        ("heartbeats", &["endpoint", "worker_id"]),
-        ("rollups", &["endpoint", "period"]),
-    ] {
-        let mut create = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
-        for (name, kind) in keys.iter().zip([KeyType::Hash, KeyType::Range]) {
-            let definition = AttributeDefinition::builder().attribute_name(*name).attribute_type(ScalarAttributeType::S);
-            let element = KeySchemaElement::builder().attribute_name(*name).key_type(kind);
-            create = create.attribute_definitions(definition.build().unwrap()).key_schema(element.build().unwrap());
-        }
-        create.send().await.unwrap();
-    }
     put_key(&client, DEDICATED_KEY, "dedicated", &[CHAT, "Code.Demo.Example"], &[]).await;
     put_key(&client, METRICS_KEY, "metrics", &[CHAT], &[]).await;
     put_key(&client, SERVERLESS_KEY, "serverless", &[], &[]).await;

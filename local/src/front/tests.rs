@@ -20,8 +20,7 @@ where
     Handler: Fn(Value) -> Answer + Clone + Send + Sync + 'static,
     Answer: Future<Output = Result<Value, String>> + Send + 'static,
 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let (listener, address) = testing::listen().await;
     let clock = || Timestamp::from_millisecond(1_795_551_330_250).unwrap();
     tokio::spawn(serve(listener, clock, handler));
     address

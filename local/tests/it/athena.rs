@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use athena_endpoint::Athena;
 use aws_sdk_athena::Client;
-use aws_sdk_athena::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_athena::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_athena::operation::get_query_results::GetQueryResultsOutput;
 use aws_sdk_athena::types::{ColumnInfo, QueryExecution, QueryExecutionContext, QueryExecutionState};
@@ -23,8 +22,9 @@ use datafusion::parquet::schema::parser::parse_message_type;
 use jiff::civil::DateTime;
 use local_athena::DataFusion;
 use tempfile::TempDir;
+use testing::{listen, sdk_config};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// The refresh function's query, in the words that Trino, `DuckDB` and `DataFusion` share.
@@ -100,16 +100,9 @@ impl Stack {
         let folder = tempfile::tempdir().unwrap();
         let engine = DataFusion::new(&folder.path().join("logs"), "wafer", "request_logs").unwrap();
         let athena = Athena::new(engine, Arc::new(jiff::Timestamp::now));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen().await;
         let server = tokio::spawn(async move { athena.serve(listener).await.unwrap() });
-        let config = aws_sdk_athena::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("local", "local", None, None, "test"))
-            .endpoint_url(format!("http://{address}"))
-            .build();
-        Self { folder, address, client: Client::from_conf(config), server }
+        Self { folder, address, client: Client::new(&sdk_config(address)), server }
     }
 
     fn hour(&self, hour: &str) -> std::path::PathBuf {

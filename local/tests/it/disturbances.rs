@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use testing::proxy::{Fault, Proxy};
 use tokio::time::Instant;
 use wafer_metrics::host::Host;
 use wafer_metrics::refresh::{Order, Refresh, Report};
@@ -11,10 +12,10 @@ use wafer_metrics::rollups::{Period, Put, RollupWriter};
 use wafer_metrics::summary::Summary;
 use wafer_metrics::window::Minute;
 
-use crate::logs::Row;
 use crate::oracle;
-use crate::proxy::{Fault, Proxy};
 use crate::stage::{Stage, at, ms, run, scraper};
+use testing::dynamodb::tables;
+use testing::logs::Row;
 
 const HOSTS: [&str; 2] = ["a.example", "b.example"];
 
@@ -316,10 +317,10 @@ async fn a_run_whose_time_is_up_while_it_stores_ends_and_the_next_goes_on_from_t
 async fn a_watermark_taken_away_is_made_good_with_every_item_that_went_with_it() {
     let (stage, refresh) = day(at(0)).await;
     let client = stage.client();
-    let items = client.scan().table_name(local_stack::tables::ROLLUPS).into_paginator().items().send();
+    let items = client.scan().table_name(tables::ROLLUPS).into_paginator().items().send();
     for item in items.collect::<Result<Vec<_>, _>>().await.unwrap() {
         let key = ["endpoint", "period"].map(|name| (name.to_owned(), item[name].clone()));
-        client.delete_item().table_name(local_stack::tables::ROLLUPS).set_key(Some(key.into())).send().await.unwrap();
+        client.delete_item().table_name(tables::ROLLUPS).set_key(Some(key.into())).send().await.unwrap();
     }
     stage.catch_up(&refresh, at(0)).await;
     stage.check(&HOSTS, at(0)).await;
@@ -376,7 +377,7 @@ async fn an_older_run_that_ends_late_overwrites_nothing_newer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_of_an_older_query_is_refused() {
     let stage = Stage::start().await;
-    let rollups = RollupWriter::new(stage.client(), local_stack::tables::ROLLUPS.to_owned());
+    let rollups = RollupWriter::new(stage.client(), tables::ROLLUPS.to_owned());
     let (host, period) = (Host::parse("a.example").unwrap(), Period::Minute(Minute::floor(at(0))));
     let summary = |requests| Summary { requests, ..Summary::default() };
     assert_eq!(rollups.put(&host, period, &summary(2), at(10)).await.unwrap(), Put::Stored);

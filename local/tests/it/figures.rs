@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::logs::{Columns, Row};
+use testing::logs::Row;
+
+use crate::logs::Columns;
 use crate::stage::{Stage, at, ms};
 
 const END: &str = "2026-11-24T20:14:00Z";

@@ -8,8 +8,5 @@ mod figures;
 mod http;
 mod logs;
 mod oracle;
-#[path = "../../../tests/it/proxy.rs"]
-#[allow(dead_code, reason = "shared with the functions' tests")]
-mod proxy;
 mod stack;
 mod stage;

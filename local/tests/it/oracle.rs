@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::logs::Row;
+use testing::logs::Row;
 
 const DAY_MS: i64 = 86_400_000;
 

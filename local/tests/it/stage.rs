@@ -11,11 +11,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
-use local_stack::functions::{self, sdk_config};
-use local_stack::tables;
+use local_stack::functions;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::aws;
@@ -23,9 +21,12 @@ use wafer_metrics::refresh::{Order, Refresh, RefreshError, Report};
 use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
 
-use crate::logs::{self, Columns, Row};
+use crate::logs::{self, Columns};
 use crate::oracle;
-use crate::proxy::Proxy;
+use testing::dynamodb::{self, tables};
+use testing::logs::Row;
+use testing::proxy::Proxy;
+use testing::{listen, sdk_config};
 
 /// The time of a test, that many seconds after 2026-11-24T20:15:30Z.
 pub fn at(seconds: i64) -> Timestamp {
@@ -51,12 +52,10 @@ pub struct Stage {
 impl Stage {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (listener, database) = listen().await;
-        tokio::spawn(dynoxide::server::serve_on(listener, dynoxide::Database::memory().unwrap()));
+        let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
         let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
         tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
-        tables::create(&client(database)).await.unwrap();
         Self {
             folder,
             rows: Vec::new(),
@@ -87,8 +86,8 @@ impl Stage {
     /// A cold instance of the refresh function.
     pub fn refresher(&self) -> Refresh {
         let settings = RefreshSettings::read(functions::setting).unwrap();
-        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&format!("http://{}", self.dynamodb.address)));
-        Refresh::new(settings, aws::athena(&sdk_config(&format!("http://{}", self.athena.address))), dynamodb)
+        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(self.dynamodb.address));
+        Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), dynamodb)
     }
 
     /// Refreshes until nothing is left to do.
@@ -169,16 +168,10 @@ pub fn scraper(client: &Client) -> Scrape {
 }
 
 pub fn client(address: SocketAddr) -> Client {
-    aws::dynamodb_for_refresh(&sdk_config(&format!("http://{address}")))
+    aws::dynamodb_for_refresh(&sdk_config(address))
 }
 
 /// One run, with the time that the function has.
 pub async fn run(refresh: &Refresh, now: Timestamp) -> Result<Report, RefreshError> {
     refresh.run(Order::CatchUp, now, Instant::now() + Duration::from_secs(50)).await
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
 }
