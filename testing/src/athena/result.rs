@@ -1,6 +1,7 @@
 //! The answers, by the words of the contract. They share no code with the product.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -16,8 +17,9 @@ const MAX_ENDPOINTS: usize = 20_000;
 const MAX_TOKENS: i64 = 1_000_000_000_000;
 /// Times are valid up to this many milliseconds, speeds up to this many tokens per second.
 const MAX_VALUE: f64 = 1e9;
-/// A smaller value counts as zero.
-const MIN_VALUE: f64 = 1e-6;
+/// Less than a microsecond counts as zero, and so does a speed of less than a millionth.
+const MIN_MILLISECONDS: f64 = 1e-3;
+const MIN_SPEED: f64 = 1e-6;
 const ZERO_BUCKET: i32 = -80_000;
 const MINUTE_MS: i64 = 60_000;
 
@@ -37,16 +39,23 @@ pub fn answer<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>) -> Answer 
 }
 
 /// The rows that count, each once, and how many do not.
-struct Rows<'a> {
-    kept: Vec<(String, &'a Row, i64)>,
+struct Rows {
+    kept: Vec<Request>,
     skipped: u64,
     read: u64,
 }
 
-impl<'a> Rows<'a> {
-    fn select(query: &Query, rows: impl Iterator<Item = &'a Row>) -> Self {
+/// What counts of a row.
+struct Request {
+    host: String,
+    ended: i64,
+    figures: Figures,
+}
+
+impl Rows {
+    fn select<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>) -> Self {
         let (mut kept, mut skipped, mut read) = (Vec::new(), 0, 0);
-        let mut first_copies: HashMap<(String, &str, i64), &Row> = HashMap::new();
+        let mut first_copies: HashMap<(String, &str, i64), Figures> = HashMap::new();
         for row in rows {
             read += 1;
             let Some(ended) = row.ended_at_ms else {
@@ -60,34 +69,32 @@ impl<'a> Rows<'a> {
                 skipped += 1;
                 continue;
             };
+            let figures = Figures::of(row);
             match row.request_id.as_deref() {
-                None | Some("") => kept.push((host, row, ended)),
+                None | Some("") => kept.push(Request { host, ended, figures }),
                 Some(id) => {
-                    let first = first_copies.entry((host, id, ended)).or_insert(row);
-                    if row.sql_order(first).is_lt() {
-                        *first = row;
+                    let first = first_copies.entry((host, id, ended)).or_insert(figures);
+                    if figures.sql_order(first).is_lt() {
+                        *first = figures;
                     }
                 }
             }
         }
-        kept.extend(first_copies.into_iter().map(|((host, _, ended), row)| (host, row, ended)));
+        kept.extend(first_copies.into_iter().map(|((host, _, ended), figures)| Request { host, ended, figures }));
         Self { kept, skipped, read }
     }
 
     /// Leaves the busiest endpoints.
     fn limit(&mut self) {
         let mut requests: HashMap<&str, usize> = HashMap::new();
-        for (host, ..) in &self.kept {
-            *requests.entry(host).or_default() += 1;
-        }
-        if requests.len() <= MAX_ENDPOINTS {
-            return;
+        for request in &self.kept {
+            *requests.entry(&request.host).or_default() += 1;
         }
         let mut hosts: Vec<(&str, usize)> = requests.into_iter().collect();
-        hosts.sort_unstable_by_key(|(host, requests)| (std::cmp::Reverse(*requests), *host));
-        let busiest: std::collections::HashSet<String> = hosts[..MAX_ENDPOINTS].iter().map(|(host, _)| (*host).to_owned()).collect();
+        hosts.sort_unstable_by_key(|(host, requests)| (Reverse(*requests), *host));
+        let rest: HashSet<String> = hosts.iter().skip(MAX_ENDPOINTS).map(|(host, _)| (*host).to_owned()).collect();
         let before = self.kept.len();
-        self.kept.retain(|(host, ..)| busiest.contains(host));
+        self.kept.retain(|request| !rest.contains(&request.host));
         self.skipped += (before - self.kept.len()) as u64;
     }
 }
@@ -96,11 +103,62 @@ fn holds(range: &Range<Timestamp>, milliseconds: i64) -> bool {
     range.start.as_millisecond() <= milliseconds && milliseconds < range.end.as_millisecond()
 }
 
-/// The name in lower case, where it can be one of a host.
+/// The name in lower case, where it is one of a host.
 fn host(row: &Row) -> Option<String> {
     let name = row.endpoint.as_ref()?;
-    let valid = (1..=253).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
-    valid.then(|| name.to_ascii_lowercase())
+    let is_label = |label: &str| {
+        let bytes = label.as_bytes();
+        let outer = [bytes.first(), bytes.last()].into_iter().all(|byte| byte.is_some_and(u8::is_ascii_alphanumeric));
+        outer && bytes.len() <= 63 && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    };
+    (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
+}
+
+/// A row's values, those that are valid.
+#[derive(Clone, Copy)]
+struct Figures {
+    /// 0 for none.
+    status: i32,
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    cache_read_tokens: Option<i64>,
+    ttft_ms: Option<f64>,
+    duration_ms: Option<f64>,
+}
+
+impl Figures {
+    fn of(row: &Row) -> Self {
+        let status = row.status_code.filter(|code| (100..=599).contains(code)).unwrap_or(0);
+        let tokens = |count: Option<i64>| count.filter(|count| (0..=MAX_TOKENS).contains(count));
+        let input_tokens = tokens(row.input_tokens);
+        let is_cached = |count: &i64| input_tokens.is_some_and(|input| (0..=input).contains(count));
+        let is_good = (200..=299).contains(&status);
+        let milliseconds = |value: Option<f64>| value.filter(|value| is_good && (0.0..=MAX_VALUE).contains(value));
+        Self {
+            status,
+            input_tokens,
+            output_tokens: tokens(row.output_tokens),
+            cache_read_tokens: row.cache_read_tokens.filter(is_cached),
+            ttft_ms: milliseconds(row.ttft_ms).filter(|_| row.is_streaming == Some(true)),
+            duration_ms: milliseconds(row.total_latency_ms),
+        }
+    }
+
+    fn tokens_per_second(&self) -> Option<f64> {
+        let (output, duration) = (self.output_tokens?, self.duration_ms?);
+        #[expect(clippy::cast_precision_loss, reason = "at most 10^12")]
+        let speed = output as f64 / (duration / 1e3);
+        (output > 0 && duration >= MIN_MILLISECONDS && speed <= MAX_VALUE).then_some(speed)
+    }
+
+    /// Of copies that differ the first in this order counts: ascending, nulls last.
+    fn sql_order(&self, other: &Self) -> Ordering {
+        let counts = |of: &Self| [of.input_tokens, of.output_tokens, of.cache_read_tokens].map(|count| (count.is_none(), count));
+        let times = |of: &Self| [of.ttft_ms, of.duration_ms].map(|time| time.unwrap_or(f64::INFINITY));
+        let by_times = times(self).into_iter().zip(times(other)).map(|(one, other)| one.total_cmp(&other));
+        let by_counts = self.status.cmp(&other.status).then_with(|| counts(self).cmp(&counts(other)));
+        by_times.fold(by_counts, Ordering::then)
+    }
 }
 
 const MINUTE_COLUMNS: [&str; 16] = [
@@ -122,17 +180,17 @@ const MINUTE_COLUMNS: [&str; 16] = [
     "speed_counts",
 ];
 
-fn minutes(mut rows: Rows<'_>) -> ResultSet {
+fn minutes(mut rows: Rows) -> ResultSet {
     rows.limit();
     let mut minutes: BTreeMap<(String, i64), Minute> = BTreeMap::new();
-    for (host, row, ended) in rows.kept {
-        minutes.entry((host, ended.div_euclid(MINUTE_MS))).or_default().add(row);
+    for Request { host, ended, figures } in rows.kept {
+        minutes.entry((host, ended.div_euclid(MINUTE_MS))).or_default().add(&figures);
     }
     let mut lines: Vec<_> = minutes
         .into_iter()
-        .map(|((host, minute), figures)| {
+        .map(|((host, minute), summary)| {
             let minute = Timestamp::from_millisecond(minute * MINUTE_MS).unwrap();
-            figures.line(Some(host), Some(minute.strftime("%Y-%m-%d %H:%M:%S.000").to_string()))
+            summary.line(Some(host), Some(minute.strftime("%Y-%m-%d %H:%M:%S.000").to_string()))
         })
         .collect();
     if rows.skipped > 0 {
@@ -141,7 +199,7 @@ fn minutes(mut rows: Rows<'_>) -> ResultSet {
     result_set(&MINUTE_COLUMNS, lines)
 }
 
-/// The figures of one endpoint's minute.
+/// One endpoint's minute.
 #[derive(Default)]
 struct Minute {
     statuses: BTreeMap<i32, u64>,
@@ -160,31 +218,19 @@ struct Distribution {
 }
 
 impl Minute {
-    fn add(&mut self, row: &Row) {
-        let status = row.status_code.filter(|code| (100..=599).contains(code)).unwrap_or(0);
-        *self.statuses.entry(status).or_default() += 1;
-        let valid = |tokens: Option<i64>| tokens.filter(|tokens| (0..=MAX_TOKENS).contains(tokens));
-        let (input, output) = (valid(row.input_tokens), valid(row.output_tokens));
-        add(&mut self.input_tokens, input.map(i128::from));
-        add(&mut self.output_tokens, output.map(i128::from));
-        let cached = row.cache_read_tokens.filter(|cached| input.is_some_and(|input| (0..=input).contains(cached)));
-        add(&mut self.cache_read_tokens, cached.map(i128::from));
-        if (200..=299).contains(&status) {
-            let valid = |milliseconds: Option<f64>| milliseconds.filter(|value| (0.0..=MAX_VALUE).contains(value));
-            let latency = valid(row.total_latency_ms);
-            if let Some(ttft) = valid(row.ttft_ms).filter(|_| row.is_streaming == Some(true)) {
-                self.ttft.add(ttft / 1e3, ttft * 1e3);
-            }
-            if let Some(latency) = latency {
-                self.duration.add(latency / 1e3, latency * 1e3);
-            }
-            if let (Some(output), Some(latency)) = (output.filter(|tokens| *tokens > 0), latency.filter(|latency| *latency >= 1e-3)) {
-                #[expect(clippy::cast_precision_loss, reason = "at most 10^12")]
-                let speed = output as f64 / (latency / 1e3);
-                if speed <= MAX_VALUE {
-                    self.speed.add(speed, speed * 1e3);
-                }
-            }
+    fn add(&mut self, figures: &Figures) {
+        *self.statuses.entry(figures.status).or_default() += 1;
+        add(&mut self.input_tokens, figures.input_tokens.map(i128::from));
+        add(&mut self.output_tokens, figures.output_tokens.map(i128::from));
+        add(&mut self.cache_read_tokens, figures.cache_read_tokens.map(i128::from));
+        if let Some(milliseconds) = figures.ttft_ms {
+            self.ttft.add(milliseconds, MIN_MILLISECONDS, milliseconds / 1e3);
+        }
+        if let Some(milliseconds) = figures.duration_ms {
+            self.duration.add(milliseconds, MIN_MILLISECONDS, milliseconds / 1e3);
+        }
+        if let Some(speed) = figures.tokens_per_second() {
+            self.speed.add(speed, MIN_SPEED, speed);
         }
     }
 
@@ -200,14 +246,14 @@ impl Minute {
 }
 
 impl Distribution {
-    /// A value in its own unit, and in that of its sum.
-    fn add(&mut self, value: f64, summed: f64) {
-        let is_zero = value < MIN_VALUE;
+    /// A value, the least that is not taken for zero, and the value in the sketch's unit. Sums are in thousandths.
+    fn add(&mut self, value: f64, least: f64, in_unit: f64) {
+        let is_zero = value < least;
         #[expect(clippy::cast_possible_truncation, reason = "between -1,276 and 1,914")]
-        let bucket = if is_zero { ZERO_BUCKET } else { (value.log2() * 64.0).ceil() as i32 };
+        let bucket = if is_zero { ZERO_BUCKET } else { (in_unit.log2() * 64.0).ceil() as i32 };
         *self.buckets.entry(bucket).or_default() += 1;
         #[expect(clippy::cast_possible_truncation, reason = "at most 10^12")]
-        add(&mut self.sum, Some(if is_zero { 0 } else { summed.round() as i128 }));
+        add(&mut self.sum, Some(if is_zero { 0 } else { (value * 1e3).round() as i128 }));
     }
 }
 
@@ -223,13 +269,17 @@ fn array<T: Display>(items: impl Iterator<Item = T>) -> Option<String> {
     (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
 }
 
-fn seal(query: &Query, rows: &Rows<'_>) -> ResultSet {
+fn seal(query: &Query, rows: &Rows) -> ResultSet {
     // The range of the day before, where there is one, comes first.
     let hour = query.ended.last().unwrap();
     let mut endpoints: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
-    for (host, _, ended) in &rows.kept {
+    for Request { host, ended, .. } in &rows.kept {
         endpoints.entry(host).or_default()[usize::from(!holds(hour, *ended))] += 1;
     }
+    let mut endpoints: Vec<_> = endpoints.into_iter().collect();
+    endpoints.sort_by_key(|(_, [requests, _])| Reverse(*requests));
+    endpoints.truncate(MAX_ENDPOINTS);
+    endpoints.sort_unstable();
     let line = |(host, requests): (&str, [u64; 2])| {
         let [requests, day_before] = requests.map(|requests| Some(requests.to_string()));
         vec![Some(host.to_owned()), requests, day_before]

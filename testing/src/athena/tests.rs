@@ -7,7 +7,7 @@ use super::*;
 use crate::sdk_config;
 
 const MINUTES: &str = "SELECT … ttft_buckets … FROM request_logs
-  WHERE hour BETWEEN '2026-11-24-19' AND '2026-11-24-21' AND regexp_like(endpoint, '\\A[A-Za-z0-9.-]{1,253}\\z')
+  WHERE hour BETWEEN '2026-11-24-19' AND '2026-11-24-21' AND regexp_replace('.' || endpoint, '\\A(\\.[A-Za-z0-9]+)+\\z', '') = ''
     AND ended_at >= TIMESTAMP '2026-11-24 20:03:00' AND ended_at < TIMESTAMP '2026-11-24 20:14:00'";
 
 const SEAL: &str = "SELECT endpoint, count(*) FILTER (WHERE ended_at >= TIMESTAMP '2026-11-24 20:00:00') AS requests,
@@ -82,12 +82,14 @@ async fn minutes_are_counted_as_the_contract_has_it() {
             Row { status_code: Some(600), ..row("7") },
             Row { status_code: None, ended_at_ms: Some(ms("20:03:00")), ..row("8") },
             Row { endpoint: Some("B.Example".to_owned()), total_latency_ms: Some(0.0), ttft_ms: None, ..row("9") },
+            Row { endpoint: Some("b.example".to_owned()), total_latency_ms: Some(1e3), ttft_ms: None, output_tokens: Some(0), ..row("16") },
             // Outside the range.
             Row { ended_at_ms: Some(ms("20:02:59.999")), ..row("10") },
             Row { ended_at_ms: Some(ms("20:14:00")), ..row("11") },
             // Of no host or no time.
             Row { endpoint: Some("a_b.example".to_owned()), ..row("12") },
             Row { endpoint: Some("a.example\n".to_owned()), ..row("13") },
+            Row { endpoint: Some("-a.example".to_owned()), ..row("14") },
             Row { endpoint: None, ..row("14") },
             Row { ended_at_ms: None, ..row("15") },
         ],
@@ -100,9 +102,9 @@ async fn minutes_are_counted_as_the_contract_has_it() {
             "a.example | 2026-11-24 20:13:00.000 | [0, 200, 429] | [1, 5, 1] | 600 | 1000000001251 | 125 \
              | 500000 | 1000002000001 | 1000050000 \
              | [-80000, -64] | [2, 1] | [-1275, 64, 1276] | [1, 1, 1] | [362, 1276] | [1, 1]",
-            "b.example | 2026-11-24 20:13:00.000 | [200] | [1] | 100 | 50 | 25 | NULL | 0 | NULL \
-             | NULL | NULL | [-80000] | [1] | NULL | NULL",
-            "NULL | NULL | [0] | [4] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
+            "b.example | 2026-11-24 20:13:00.000 | [200] | [2] | 200 | 50 | 50 | NULL | 1000000 | NULL \
+             | NULL | NULL | [-80000, 0] | [1, 1] | NULL | NULL",
+            "NULL | NULL | [0] | [5] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
         ]
     );
 }
@@ -227,6 +229,13 @@ async fn a_query_takes_the_time_or_fails_as_its_script_says() {
     let (execution, result) = run(&athena, SEAL).await;
     let reason = execution.status.unwrap().state_change_reason.unwrap();
     assert_eq!((reason.as_str(), result), ("EXCEEDED_LOCAL_MEMORY_LIMIT: too many rows", None));
+}
+
+#[test]
+fn the_documented_query_is_known_with_its_bounds() {
+    let query = Query::parse(include_str!("../../../docs/query.sql")).unwrap();
+    assert_eq!((query.kind, query.ended.as_slice()), (Kind::Minutes, &[time("20:03:00")..time("20:14:00")][..]));
+    assert!(query.reads("2026-11-24-20") && !query.reads("2026-11-24-22"));
 }
 
 #[tokio::test]
