@@ -146,7 +146,7 @@ impl Executions {
     ///
     /// When there is no such execution.
     pub fn stop(&self, id: &str) -> Result<(), ExecutionError> {
-        if self.shared.update(id, |execution, now| execution.cancel(now)) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
+        if self.shared.update(id, Execution::cancel) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
     }
 
     /// Ends every execution.
