@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Write};
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::negotiation::TextFormat;
-use crate::sketch::Sketch;
+use crate::sketch::{FINE, Sketch};
 use crate::summary::Summary;
 use crate::window::{Minute, WINDOW_SECONDS};
 
@@ -63,7 +63,7 @@ impl Exposition<'_> {
             "status_class",
             |metrics| {
                 let day = &metrics.day;
-                vec![("2xx", day.requests_2xx), ("4xx", day.requests_4xx), ("5xx", day.requests_5xx)]
+                [("2xx", 2), ("4xx", 4), ("5xx", 5)].map(|(class, digit)| (class, day.statuses.class(digit))).into()
             },
         );
         self.gauge("wafer_input_tokens_last_24h", "Input tokens billed in the 24 h window.", |metrics| Some(metrics.day.input_tokens));
@@ -78,19 +78,19 @@ impl Exposition<'_> {
             "wafer_ttft_seconds",
             "Time to the first token of successful streaming requests over the 24 h window, by quantile. Quantiles cannot be averaged.",
             &[("0.5", 50), ("0.9", 90), ("0.95", 95), ("0.99", 99)],
-            |metrics| &metrics.day.ttft,
+            |metrics| &metrics.day.ttft.sketch,
         );
         self.quantiles(
             "wafer_request_duration_seconds",
             "End-to-end duration of successful requests over the 24 h window, by quantile. Quantiles cannot be averaged.",
             &[("0.5", 50), ("0.9", 90), ("0.99", 99)],
-            |metrics| &metrics.day.duration,
+            |metrics| &metrics.day.duration.sketch,
         );
         self.quantiles(
             "wafer_output_tokens_per_second",
             "Output tokens per second of each successful request over the 24 h window, by quantile. Quantiles cannot be averaged.",
             &[("0.1", 10), ("0.5", 50), ("0.9", 90), ("0.99", 99)],
-            |metrics| &metrics.day.speed,
+            |metrics| &metrics.day.speed.sketch,
         );
     }
 
@@ -155,7 +155,7 @@ impl Exposition<'_> {
         self.family(name, help, Some(label), values);
     }
 
-    fn quantiles(&mut self, name: &str, help: &str, quantiles: &[(&'static str, u8)], sketch: impl Fn(&EndpointMetrics) -> &Sketch) {
+    fn quantiles(&mut self, name: &str, help: &str, quantiles: &[(&'static str, u8)], sketch: impl Fn(&EndpointMetrics) -> &Sketch<FINE>) {
         self.family(name, help, Some("quantile"), |metrics| {
             let sketch = sketch(metrics);
             quantiles.iter().filter_map(|(label, percent)| Some((*label, sketch.quantile(*percent)?))).collect()

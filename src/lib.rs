@@ -19,6 +19,7 @@ pub mod response;
 pub mod settings;
 pub mod sketch;
 pub mod summary;
+pub mod watermark;
 pub mod window;
 
 // Stores.

@@ -51,6 +51,13 @@ impl Metrics {
         self.under(&["Function", "Code"], &[(name, Unit::Count, Some(1))])
     }
 
+    /// Adds a count by what caused it, under the dimensions `Function` and `Cause`.
+    #[must_use]
+    pub fn with_by_cause(mut self, name: &str, cause: &str, count: u64) -> Self {
+        self.members.insert("Cause".to_owned(), cause.into());
+        self.under(&["Function", "Cause"], &[(name, Unit::Count, Some(count))])
+    }
+
     fn under(mut self, dimensions: &[&str], metrics: &[(&str, Unit, Option<u64>)]) -> Self {
         let mut definitions = Vec::new();
         for (name, unit, value) in metrics {

@@ -1,8 +1,9 @@
-//! The rollups table: one item an endpoint and minute or hour, and the watermark that says which of them count.
+//! The rollups table: what is known of each endpoint's minutes and hours, its running total, and how far the refresh has come.
 //!
-//! Its keys carry the format's version, `m1#`, `h1#` and `watermark1`: a release with another format fills items of its own, and
-//! either can be backed out.
+//! Keys carry the format's version (`m2#`, `h2#`, `total2`, `watermark2`, `since2`): a release with another format fills items of
+//! its own, and either can be backed out. Every write is on condition of the `version` that was read.
 
+mod format;
 mod reader;
 mod writer;
 
@@ -12,136 +13,176 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::attributes::{self, AttributeError, Item, number, required};
+use crate::attributes::{self, AttributeError, Item, number, required, string};
 use crate::error::Cause;
-use crate::sketch::{Sketch, SketchError};
-use crate::summary::Summary;
+use crate::host::Host;
+use crate::summary::{Figures, Summary};
+use crate::watermark::{Sealing, Stride, Watermark};
 use crate::window::{Hour, Minute};
 
+pub use format::{FormatError, decode, encode};
 pub use reader::{Day, RollupReader};
-pub use writer::{Advance, Put, RollupWriter};
+pub use writer::{HourChange, MinuteChange, PutOutcome, RollupWriter, Transaction};
 
-/// How long an item outlives the start of its minute or hour, in seconds: the window, its broken first hour, and some.
-const KEPT_SECONDS: i64 = 26 * 3_600;
+/// Days that a minute's item is kept after its minute or its writing, whichever is later: a day more than a refresh reaches back.
+const MINUTE_DAYS: i64 = 8;
+/// Days that an hour's item is kept after the hour.
+const HOUR_DAYS: i64 = 32;
+const DAY_SECONDS: i64 = 86_400;
 
-/// How far the refresh has come.
+/// A value and how often its item has been written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermark {
-    /// Every minute before it has been read; the end of the window.
-    pub through: Minute,
-    /// Every hour of the window before it has its hour item, and changes no more.
-    pub sealed: Hour,
-    /// When more than the usual minute was last caught up or recomputed.
-    pub caught_up_at: Option<Timestamp>,
+pub struct Versioned<T> {
+    pub value: T,
+    pub version: u64,
 }
 
-/// The minute or hour that an item is of.
+/// The item of a minute or an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub summary: Summary,
+    /// When the query behind it was submitted.
+    pub as_of: Timestamp,
+    pub version: u64,
+}
+
+/// What an item of an endpoint is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
-    /// One minute.
     Minute(Minute),
-    /// One hour.
     Hour(Hour),
+    /// Everything that was ever counted.
+    Total,
 }
 
 impl Period {
     fn key(self) -> String {
         match self {
-            Self::Minute(minute) => format!("m1#{minute}"),
-            Self::Hour(hour) => format!("h1#{hour}"),
+            Self::Minute(minute) => format!("m2#{minute}"),
+            Self::Hour(hour) => format!("h2#{hour}"),
+            Self::Total => "total2".to_owned(),
         }
     }
 
-    const fn expires_at(self) -> i64 {
-        let start = match self {
-            Self::Minute(minute) => minute,
-            Self::Hour(hour) => hour.start(),
-        };
-        start.as_second() + KEPT_SECONDS
+    /// The minute of a minute's key.
+    fn minute_of(key: &str) -> Option<Minute> {
+        Minute::from_key(key.strip_prefix("m2#")?)
+    }
+
+    /// Unix seconds after which the item may go.
+    fn expires_at(self, written_at: Timestamp) -> Option<i64> {
+        match self {
+            Self::Minute(minute) => Some(minute.as_second().max(written_at.as_second()) + MINUTE_DAYS * DAY_SECONDS),
+            Self::Hour(hour) => Some(hour.start().as_second() + HOUR_DAYS * DAY_SECONDS),
+            Self::Total => None,
+        }
     }
 }
 
 /// An item that cannot be read.
 #[derive(Debug, Error)]
 pub enum RollupError {
-    /// An attribute is missing or of the wrong type.
     #[error(transparent)]
     Attribute(#[from] AttributeError),
-    /// A sketch does not decode.
-    #[error("attribute '{name}' is no sketch")]
-    Sketch {
-        /// Which.
-        name: &'static str,
-        /// Why.
-        #[source]
-        fault: SketchError,
-    },
+    #[error("attribute 'summary' cannot be read")]
+    Format(#[from] FormatError),
 }
 
-const WATERMARK_ENDPOINT: &str = "#refresh";
-const WATERMARK_PERIOD: &str = "watermark1";
+/// The partition of what is not an endpoint's; no host name starts with `#`.
+const REFRESH: &str = "#refresh";
+const WATERMARK: &str = "watermark2";
+const SINCE: &str = "since2";
 
-fn watermark_key() -> [(&'static str, AttributeValue); 2] {
-    [("endpoint", text(WATERMARK_ENDPOINT)), ("period", text(WATERMARK_PERIOD))]
+fn refresh_key(period: &str) -> [(String, AttributeValue); 2] {
+    [("endpoint".to_owned(), text(REFRESH)), ("period".to_owned(), text(period))]
 }
 
-async fn watermark(client: &Client, table: &str) -> Result<Option<Watermark>, Cause> {
-    let get = client.get_item().table_name(table).consistent_read(true);
-    let answer = get.set_key(Some(watermark_key().map(|(name, value)| (name.to_owned(), value)).into())).send().await?;
-    Ok(answer.item.as_ref().map(Watermark::read).transpose()?)
+async fn watermark(client: &Client, table: &str) -> Result<Option<Versioned<Watermark>>, Cause> {
+    let get = client.get_item().table_name(table).consistent_read(true).set_key(Some(refresh_key(WATERMARK).into()));
+    Ok(get.send().await?.item.as_ref().map(decode_watermark).transpose()?)
 }
 
-impl Watermark {
-    fn read(item: &Item) -> Result<Self, AttributeError> {
-        let minute = |name| {
-            let second = required(name, number(item, name)?)?;
-            Minute::from_second(second).ok_or(AttributeError::out_of_range(name))
-        };
-        let caught_up_at = number(item, "caught_up_at")?.map(Timestamp::from_millisecond).transpose();
-        Ok(Self {
-            through: minute("through")?,
-            sealed: minute("sealed")?.hour(),
-            caught_up_at: caught_up_at.map_err(|_| AttributeError::out_of_range("caught_up_at"))?,
-        })
+async fn since(client: &Client, table: &str) -> Result<Option<Minute>, Cause> {
+    let get = client.get_item().table_name(table).consistent_read(true).set_key(Some(refresh_key(SINCE).into()));
+    let item = get.send().await?.item;
+    Ok(item.as_ref().map(|item| required("since", minute(item, "since")?)).transpose()?)
+}
+
+fn decode_watermark(item: &Item) -> Result<Versioned<Watermark>, AttributeError> {
+    let moment = |name| {
+        let milliseconds: Option<i64> = number(item, name)?;
+        milliseconds.map(|time| Timestamp::from_millisecond(time).map_err(|_| AttributeError::out_of_range(name))).transpose()
+    };
+    let sealing = string(item, "sealing")?.map(|name| {
+        let endpoint = Host::parse(name).ok_or(AttributeError::out_of_range("sealing"))?;
+        Ok(Sealing { endpoint, too_late_rows: number(item, "too_late_rows")?.unwrap_or_default() })
+    });
+    let value = Watermark {
+        through: required("through", minute(item, "through")?)?,
+        settled: required("settled", minute(item, "settled")?)?,
+        sealed: required("sealed", minute(item, "sealed")?)?.hour(),
+        sealing: sealing.transpose()?,
+        stride: Stride::from_minutes(required("stride", number(item, "stride")?)?)
+            .ok_or(AttributeError::out_of_range("stride"))?,
+        last_row: minute(item, "last_row")?,
+        caught_up_at: moment("caught_up_at")?,
+    };
+    Ok(Versioned { value, version: required("version", number(item, "version")?)? })
+}
+
+fn watermark_item(mark: &Watermark, version: u64) -> Item {
+    let mut item = Item::from(refresh_key(WATERMARK));
+    item.extend([
+        ("through".to_owned(), decimal(mark.through.as_second())),
+        ("settled".to_owned(), decimal(mark.settled.as_second())),
+        ("sealed".to_owned(), decimal(mark.sealed.start().as_second())),
+        ("stride".to_owned(), decimal(mark.stride.minutes())),
+        ("version".to_owned(), decimal(version)),
+    ]);
+    if let Some(Sealing { endpoint, too_late_rows }) = &mark.sealing {
+        item.insert("sealing".to_owned(), text(endpoint.as_str()));
+        item.insert("too_late_rows".to_owned(), decimal(too_late_rows));
     }
+    if let Some(minute) = mark.last_row {
+        item.insert("last_row".to_owned(), decimal(minute.as_second()));
+    }
+    if let Some(at) = mark.caught_up_at {
+        item.insert("caught_up_at".to_owned(), decimal(at.as_millisecond()));
+    }
+    item
 }
 
-impl Summary {
-    fn read(item: &Item) -> Result<Self, RollupError> {
-        let count = |name| required(name, number(item, name)?);
-        let sum = |name| required(name, number(item, name)?);
-        let sketch = |name| {
-            let bytes = required(name, attributes::binary(item, name)?)?;
-            Sketch::decode(bytes).map_err(|fault| RollupError::Sketch { name, fault })
-        };
-        Ok(Self {
-            requests: count("requests")?,
-            requests_2xx: count("requests_2xx")?,
-            requests_4xx: count("requests_4xx")?,
-            requests_5xx: count("requests_5xx")?,
-            input_tokens: sum("input_tokens")?,
-            output_tokens: sum("output_tokens")?,
-            cache_read_tokens: sum("cache_read_tokens")?,
-            ttft: sketch("ttft")?,
-            duration: sketch("duration")?,
-            speed: sketch("speed")?,
-        })
-    }
+/// An attribute of Unix seconds on the minute.
+fn minute(item: &Item, name: &'static str) -> Result<Option<Minute>, AttributeError> {
+    let second: Option<i64> = number(item, name)?;
+    second.map(|second| Minute::from_second(second).ok_or(AttributeError::out_of_range(name))).transpose()
+}
 
-    fn attributes(&self) -> [(&'static str, AttributeValue); 10] {
-        [
-            ("requests", decimal(self.requests)),
-            ("requests_2xx", decimal(self.requests_2xx)),
-            ("requests_4xx", decimal(self.requests_4xx)),
-            ("requests_5xx", decimal(self.requests_5xx)),
-            ("input_tokens", decimal(self.input_tokens)),
-            ("output_tokens", decimal(self.output_tokens)),
-            ("cache_read_tokens", decimal(self.cache_read_tokens)),
-            ("ttft", AttributeValue::B(Blob::new(self.ttft.encode()))),
-            ("duration", AttributeValue::B(Blob::new(self.duration.encode()))),
-            ("speed", AttributeValue::B(Blob::new(self.speed.encode()))),
-        ]
+fn decode_figures<const SCHEMA: u32>(item: &Item) -> Result<Figures<SCHEMA>, RollupError> {
+    Ok(decode(required("summary", attributes::binary(item, "summary")?)?)?)
+}
+
+fn decode_stored(item: &Item) -> Result<Stored, RollupError> {
+    let as_of = required("as_of", number(item, "as_of")?)?;
+    Ok(Stored {
+        summary: decode_figures(item)?,
+        as_of: Timestamp::from_millisecond(as_of).map_err(|_| AttributeError::out_of_range("as_of"))?,
+        version: required("version", number(item, "version")?)?,
+    })
+}
+
+fn item_of(endpoint: &Host, period: Period, summary: Vec<u8>, version: u64, as_of: Timestamp) -> Item {
+    let mut item = Item::from([
+        ("endpoint".to_owned(), text(endpoint.as_str())),
+        ("period".to_owned(), text(period.key())),
+        ("summary".to_owned(), AttributeValue::B(Blob::new(summary))),
+        ("version".to_owned(), decimal(version)),
+        ("as_of".to_owned(), decimal(as_of.as_millisecond())),
+    ]);
+    if let Some(seconds) = period.expires_at(as_of) {
+        item.insert("expires_at".to_owned(), decimal(seconds));
     }
+    item
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {
@@ -156,25 +197,47 @@ fn decimal(value: impl std::fmt::Display) -> AttributeValue {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_summary_reads_back_as_it_was_written() {
-        let mut summary = Summary { requests: u64::MAX, input_tokens: 10_u128.pow(30), ..Summary::default() };
-        summary.ttft.add(-7, 3).unwrap();
-        let item: Item = summary.attributes().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        assert_eq!(Summary::read(&item).unwrap(), summary);
+    fn at(time: &str) -> Timestamp {
+        time.parse().unwrap()
     }
 
     #[test]
-    fn a_sketch_of_another_version_is_a_loud_error() {
-        let mut item: Item = Summary::default().attributes().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        item.insert("speed".to_owned(), AttributeValue::B(Blob::new([2])));
-        assert_eq!(Summary::read(&item).unwrap_err().to_string(), "attribute 'speed' is no sketch");
+    fn keys_sort_as_their_times_do_and_read_back() {
+        let minute = Minute::floor(at("2026-11-24T20:15:00Z"));
+        assert_eq!(Period::Minute(minute).key(), "m2#2026-11-24T20:15");
+        assert_eq!(Period::Hour(minute.hour()).key(), "h2#2026-11-24T20");
+        assert_eq!(Period::minute_of("m2#2026-11-24T20:15"), Some(minute));
+        for key in ["h2#2026-11-24T20", "m2#", "m2#2026-11-24T20:15:30", "m1#2026-11-24T20:15", "total2"] {
+            assert_eq!(Period::minute_of(key), None, "{key}");
+        }
     }
 
     #[test]
-    fn keys_sort_as_their_times_do() {
-        let minute = Minute::floor("2026-11-24T20:15:00Z".parse().unwrap());
-        assert_eq!(Period::Minute(minute).key(), "m1#2026-11-24T20:15");
-        assert_eq!(Period::Hour(minute.hour()).key(), "h1#2026-11-24T20");
+    fn a_minute_is_kept_8_days_from_the_later_of_itself_and_its_writing() {
+        let minute = Period::Minute(Minute::floor(at("2026-11-01T00:00:00Z")));
+        assert_eq!(minute.expires_at(at("2026-11-01T00:02:00Z")), Some(at("2026-11-09T00:02:00Z").as_second()));
+        assert_eq!(minute.expires_at(at("2026-11-08T00:02:00Z")), Some(at("2026-11-16T00:02:00Z").as_second()));
+        let hour = Period::Hour(Minute::floor(at("2026-11-01T00:00:00Z")).hour());
+        assert_eq!(hour.expires_at(at("2026-11-20T00:00:00Z")), Some(at("2026-12-03T00:00:00Z").as_second()));
+        assert_eq!(Period::Total.expires_at(at("2026-11-20T00:00:00Z")), None);
+    }
+
+    #[test]
+    fn a_watermark_reads_back_as_it_was_written() {
+        let minute = Minute::floor(at("2026-11-24T20:15:00Z"));
+        let mut mark = Watermark {
+            through: minute,
+            settled: minute.plus(-10),
+            sealed: minute.hour(),
+            sealing: None,
+            stride: Stride::LONGEST,
+            last_row: None,
+            caught_up_at: None,
+        };
+        assert_eq!(decode_watermark(&watermark_item(&mark, 7)).unwrap(), Versioned { value: mark.clone(), version: 7 });
+        mark.sealing = Some(Sealing { endpoint: Host::parse("a.example").unwrap(), too_late_rows: 3 });
+        mark.last_row = Some(minute.plus(-1));
+        mark.caught_up_at = Some(at("2026-11-24T20:16:30.125Z"));
+        assert_eq!(decode_watermark(&watermark_item(&mark, 8)).unwrap(), Versioned { value: mark, version: 8 });
     }
 }

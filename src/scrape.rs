@@ -23,14 +23,17 @@ use crate::limiter::{Admission, Limiter};
 use crate::rate_limit::RateLimit;
 use crate::request::{Request, time_to_answer};
 use crate::response::{self, RequestId};
-use crate::rollups::{Day, RollupReader, Watermark};
+use crate::rollups::{Day, RollupReader};
 use crate::settings::ScrapeSettings;
+use crate::watermark::Watermark;
 use log::Log;
 
 /// Kept back from the deadline for writing the answer.
 const TO_WRITE: std::time::Duration = std::time::Duration::from_millis(50);
 /// Kept back from the reads' time for what is left of them when heartbeats hang.
 const TO_DEGRADE: std::time::Duration = std::time::Duration::from_millis(50);
+/// Figures that end further in the future were read by a clock that was wrong.
+const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// Endpoints read side by side: enough to hide the way there and back, few enough not to open a hundred connections at once.
 const ENDPOINTS_AT_ONCE: usize = 8;
 
@@ -64,6 +67,8 @@ enum NoWindow {
     NoWatermark,
     #[error("window ended {0} s ago")]
     Stale(i64),
+    #[error("window ends {0} s in the future")]
+    Ahead(i64),
 }
 
 impl Scrape {
@@ -161,7 +166,11 @@ impl Scrape {
     fn window(&self, watermark: Option<Watermark>, now: Timestamp) -> Result<Watermark, Cause> {
         let watermark = watermark.ok_or(NoWindow::NoWatermark)?;
         let age = now.duration_since(watermark.through.start());
-        if age > self.max_staleness { Err(NoWindow::Stale(age.as_secs()).into()) } else { Ok(watermark) }
+        match age {
+            _ if age > self.max_staleness => Err(NoWindow::Stale(age.as_secs()).into()),
+            _ if -age > MAX_AHEAD => Err(NoWindow::Ahead(-age.as_secs()).into()),
+            _ => Ok(watermark),
+        }
     }
 
     async fn days(&self, admission: &Admission, endpoints: &[Host], watermark: &Watermark, now: Timestamp) -> Result<Vec<Day>, Cause> {

@@ -63,7 +63,7 @@ impl ScrapeSettings {
             rate_limits_table: reader.required("RATE_LIMITS_TABLE"),
             heartbeats_table: reader.required("HEARTBEATS_TABLE"),
             rollups_table: reader.required("ROLLUPS_TABLE"),
-            max_staleness: reader.seconds("MAX_STALENESS_SECONDS", 300, 1..=3_600),
+            max_staleness: reader.seconds("MAX_STALENESS_SECONDS", 600, 1..=3_600),
         };
         reader.finish(settings)
     }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn optional_settings_have_the_contracts_defaults() {
-        assert_eq!(ScrapeSettings::read(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(300));
+        assert_eq!(ScrapeSettings::read(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(600));
         let refresh =
             [("ROLLUPS_TABLE", "r"), ("ATHENA_DATABASE", "wafer"), ("ATHENA_WORKGROUP", "w"), ("REQUEST_LOGS_TABLE", "request_logs")];
         let settings = RefreshSettings::read(lookup(&refresh)).unwrap();

@@ -41,6 +41,13 @@ impl Minute {
         (representable && second.rem_euclid(60) == 0).then_some(Self(second / 60))
     }
 
+    /// Reads back the minute that is shown as `2026-11-24T20:15`.
+    #[must_use]
+    pub fn from_key(key: &str) -> Option<Self> {
+        let time = jiff::civil::DateTime::strptime("%Y-%m-%dT%H:%M", key).ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(time).ok().map(Self::floor)
+    }
+
     /// When it starts.
     #[must_use]
     pub fn start(self) -> Timestamp {
@@ -63,6 +70,12 @@ impl Minute {
     #[must_use]
     pub const fn since(self, earlier: Self) -> i64 {
         self.0 - earlier.0
+    }
+
+    /// The last minute at or before it whose number is a multiple of `minutes`.
+    #[must_use]
+    pub const fn floor_to(self, minutes: i64) -> Self {
+        Self(self.0.div_euclid(minutes) * minutes)
     }
 
     /// The hour it lies in.
@@ -100,7 +113,19 @@ impl Hour {
     /// The hour before it.
     #[must_use]
     pub const fn previous(self) -> Self {
-        Self(self.0 - 1)
+        self.plus(-1)
+    }
+
+    /// The hour so many hours later, or earlier where negative.
+    #[must_use]
+    pub const fn plus(self, hours: i64) -> Self {
+        Self(self.0 + hours)
+    }
+
+    /// Hours from `earlier` to this one; negative when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0 - earlier.0
     }
 }
 
@@ -162,21 +187,6 @@ impl Pieces {
     }
 }
 
-/// Cuts a range that is longer than an hour at every hour; oldest first.
-pub fn hourly_chunks(range: Range<Minute>) -> impl Iterator<Item = Range<Minute>> {
-    let short = range.end.since(range.start) <= 60;
-    let mut from = range.start;
-    std::iter::from_fn(move || {
-        if from >= range.end {
-            return None;
-        }
-        let to = if short { range.end } else { from.hour().end().min(range.end) };
-        let chunk = from..to;
-        from = to;
-        Some(chunk)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -233,20 +243,6 @@ mod tests {
             prop_assert!(pieces.head.end.since(pieces.head.start) < 60);
             prop_assert!(pieces.tail.end.since(pieces.tail.start) >= CONCURRENT_MINUTES);
             prop_assert!(pieces.hours.end <= sealed.max(pieces.hours.start));
-        }
-
-        #[test]
-        fn chunks_join_to_the_range_and_end_on_the_hour_or_with_it(from in 28_000_000_i64..28_100_000, length in 0_i64..4_000) {
-            let range = Minute(from)..Minute(from + length);
-            let chunks: Vec<_> = hourly_chunks(range.clone()).collect();
-            let mut at = range.start;
-            for chunk in &chunks {
-                prop_assert_eq!(chunk.start, at);
-                prop_assert!(chunk.end > chunk.start && chunk.end.since(chunk.start) <= 60);
-                prop_assert!(chunk.end == range.end || chunk.end == chunk.end.hour().start());
-                at = chunk.end;
-            }
-            prop_assert_eq!(at, range.end);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading the query's result rows, all of them text.
+//! Reading the result rows of the queries, all of them text.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -8,72 +8,90 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use thiserror::Error;
 
-use super::{Answer, MinuteSummary};
+use super::{HourCount, MinuteRow, MinuteSummary};
 use crate::host::Host;
-use crate::sketch::{Sketch, SketchError};
-use crate::summary::Summary;
+use crate::sketch::{FINE, Sketch, SketchError};
+use crate::summary::{Distribution, StatusCounts, Summary};
 use crate::window::Minute;
 
 /// What is wrong with a result.
 #[derive(Debug, Error)]
 pub enum RowError {
-    /// There is no row at all.
     #[error("no header row")]
     NoHeader,
-    /// The header row lacks a column.
     #[error("no column '{0}'")]
     NoColumn(&'static str),
     /// A value is missing or of another form than its column's.
-    #[error("column '{0}' holds no such value")]
+    #[error("column '{0}' holds another kind of value")]
     Value(&'static str),
-    /// Buckets and counts make no sketch.
-    #[error("column '{name}' is no sketch")]
+    /// Buckets and counts are not a sketch.
+    #[error("column '{name}' is not a valid sketch")]
     Sketch {
-        /// The pair's name.
         name: &'static str,
-        /// Why.
         #[source]
         fault: SketchError,
     },
 }
 
-/// Knows which column stands where, from the header row.
+/// Which column stands where, from the header row.
 #[derive(Debug)]
-pub struct Reader {
-    columns: HashMap<String, usize>,
-}
+pub struct Columns(HashMap<String, usize>);
 
-impl Reader {
+impl Columns {
     /// From the first row of the first page.
-    pub fn of_header(header: &Row) -> Self {
+    pub fn from_header(header: &Row) -> Self {
         let names = header.data().iter().enumerate();
-        Self { columns: names.filter_map(|(index, datum)| Some((datum.var_char_value.clone()?, index))).collect() }
-    }
-
-    /// Reads rows after the header. A row of no endpoint and minute tells how many rows were skipped, as does one whose endpoint
-    /// looked like a host name to the query and is none.
-    pub fn read_into(&self, rows: &[Row], answer: &mut Answer) -> Result<(), RowError> {
-        for row in rows {
-            let row = Values { reader: self, values: row.data() };
-            let summary = row.summary()?;
-            match row.text("endpoint")?.and_then(Host::parse) {
-                Some(endpoint) => answer.minutes.push(MinuteSummary { endpoint, minute: row.minute()?, summary }),
-                None => answer.skipped_rows = answer.skipped_rows.saturating_add(summary.requests),
-            }
-        }
-        Ok(())
+        Self(names.filter_map(|(index, datum)| Some((datum.var_char_value.clone()?, index))).collect())
     }
 }
 
-struct Values<'a> {
-    reader: &'a Reader,
+/// A result row, read.
+pub trait FromRow: Sized {
+    fn from_row(row: &Values<'_>) -> Result<Self, RowError>;
+}
+
+/// The values of one row.
+pub struct Values<'a> {
+    columns: &'a Columns,
     values: &'a [Datum],
 }
 
+impl FromRow for MinuteRow {
+    fn from_row(row: &Values<'_>) -> Result<Self, RowError> {
+        let summary = row.summary()?;
+        // What looked like a host name to the query may still be none.
+        Ok(match row.host()? {
+            Some(endpoint) => Self::Summary(Box::new(MinuteSummary { endpoint, minute: row.minute()?, summary })),
+            None => Self::Skipped(summary.requests()),
+        })
+    }
+}
+
+impl FromRow for Option<HourCount> {
+    fn from_row(row: &Values<'_>) -> Result<Self, RowError> {
+        let (requests, day_before) = (row.number("requests")?, row.number("requests_day_before")?);
+        Ok(row.host()?.map(|endpoint| HourCount { endpoint, requests, day_before }))
+    }
+}
+
+impl FromRow for u64 {
+    fn from_row(row: &Values<'_>) -> Result<Self, RowError> {
+        row.number("requests")
+    }
+}
+
 impl<'a> Values<'a> {
+    pub fn new(columns: &'a Columns, row: &'a Row) -> Self {
+        Self { columns, values: row.data() }
+    }
+
     fn text(&self, name: &'static str) -> Result<Option<&'a str>, RowError> {
-        let index = self.reader.columns.get(name).ok_or(RowError::NoColumn(name))?;
+        let index = self.columns.0.get(name).ok_or(RowError::NoColumn(name))?;
         Ok(self.values.get(*index).and_then(|datum| datum.var_char_value.as_deref()))
+    }
+
+    fn host(&self) -> Result<Option<Host>, RowError> {
+        Ok(self.text("endpoint")?.and_then(Host::parse))
     }
 
     /// A count or a sum; a sum over no valid value is null.
@@ -89,17 +107,10 @@ impl<'a> Values<'a> {
         Ok(Minute::floor(time))
     }
 
-    /// Two arrays as text, `[1, 2, 3]`; null when there is no bucket.
-    fn sketch(&self, name: &'static str, buckets: &'static str, counts: &'static str) -> Result<Sketch, RowError> {
-        let (buckets, counts) = (self.array::<i32>(buckets)?, self.array::<u64>(counts)?);
-        if buckets.len() != counts.len() {
-            return Err(RowError::Value(name));
-        }
-        let mut sketch = Sketch::default();
-        for (bucket, count) in buckets.into_iter().zip(counts) {
-            sketch.add(bucket, count).map_err(|fault| RowError::Sketch { name, fault })?;
-        }
-        Ok(sketch)
+    /// Two arrays of equal length as text, `[1, 2, 3]`; null when there is nothing.
+    fn pairs<K: FromStr>(&self, keys: &'static str, counts: &'static str) -> Result<Vec<(K, u64)>, RowError> {
+        let (found, counts) = (self.array::<K>(keys)?, self.array::<u64>(counts)?);
+        if found.len() == counts.len() { Ok(found.into_iter().zip(counts).collect()) } else { Err(RowError::Value(keys)) }
     }
 
     fn array<T: FromStr>(&self, name: &'static str) -> Result<Vec<T>, RowError> {
@@ -109,18 +120,32 @@ impl<'a> Values<'a> {
         items.map(|item| item.parse().map_err(|_| RowError::Value(name))).collect()
     }
 
+    fn distribution(
+        &self,
+        sum: &'static str,
+        buckets: &'static str,
+        counts: &'static str,
+    ) -> Result<Distribution<FINE>, RowError> {
+        let mut sketch = Sketch::default();
+        for (bucket, count) in self.pairs(buckets, counts)? {
+            sketch.add(bucket, count).map_err(|fault| RowError::Sketch { name: buckets, fault })?;
+        }
+        Ok(Distribution { sketch, sum: self.number(sum)? })
+    }
+
     fn summary(&self) -> Result<Summary, RowError> {
+        let mut statuses = StatusCounts::default();
+        for (code, count) in self.pairs("status_codes", "status_counts")? {
+            statuses.add(code, count);
+        }
         Ok(Summary {
-            requests: self.number("requests")?,
-            requests_2xx: self.number("requests_2xx")?,
-            requests_4xx: self.number("requests_4xx")?,
-            requests_5xx: self.number("requests_5xx")?,
+            statuses,
             input_tokens: self.number("input_tokens")?,
             output_tokens: self.number("output_tokens")?,
             cache_read_tokens: self.number("cache_read_tokens")?,
-            ttft: self.sketch("ttft", "ttft_buckets", "ttft_counts")?,
-            duration: self.sketch("duration", "duration_buckets", "duration_counts")?,
-            speed: self.sketch("speed", "speed_buckets", "speed_counts")?,
+            ttft: self.distribution("ttft_sum", "ttft_buckets", "ttft_counts")?,
+            duration: self.distribution("duration_sum", "duration_buckets", "duration_counts")?,
+            speed: self.distribution("speed_sum", "speed_buckets", "speed_counts")?,
         })
     }
 }

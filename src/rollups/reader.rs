@@ -7,14 +7,15 @@ use aws_sdk_dynamodb::Client;
 use futures_util::future;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Period, Watermark, text};
-use crate::attributes::Item;
+use super::{Period, decode_figures, text};
+use crate::attributes::{Item, string};
 use crate::error::Cause;
 use crate::host::Host;
 use crate::keys::Grant;
 use crate::limiter::Admission;
 use crate::pages;
 use crate::summary::Summary;
+use crate::watermark::Watermark;
 use crate::window::{CONCURRENT_MINUTES, Hour, Minute, Pieces};
 
 /// How long after a catch-up every read is strongly consistent: items far in the past have just been written.
@@ -48,7 +49,7 @@ impl RollupReader {
     /// # Errors
     /// When it cannot be read.
     pub async fn watermark(&self, _: &Grant) -> Result<Option<Watermark>, Cause> {
-        super::watermark(&self.client, &self.table).await
+        Ok(super::watermark(&self.client, &self.table).await?.map(|mark| mark.value))
     }
 
     /// The window of an endpoint that ends where the watermark says.
@@ -71,14 +72,14 @@ impl RollupReader {
         )
         .await?;
         let mut day = Day::default();
-        let last = Period::Minute(tail.end.plus(-CONCURRENT_MINUTES)).key();
-        for item in &tail_items {
-            if super::attributes::string(item, "period")?.is_some_and(|period| period >= last.as_str()) {
-                day.concurrent_requests = day.concurrent_requests.saturating_add(Summary::read(item)?.requests);
-            }
-        }
+        let concurrent = tail.end.plus(-CONCURRENT_MINUTES);
         for item in head.iter().chain(&settled).chain(&newest).chain(&tail_items) {
-            day.summary.merge(&Summary::read(item)?);
+            let summary: Summary = decode_figures(item)?;
+            let minute = string(item, "period")?.and_then(Period::minute_of);
+            if minute.is_some_and(|minute| minute >= concurrent) {
+                day.concurrent_requests = day.concurrent_requests.saturating_add(summary.requests());
+            }
+            day.summary.merge(&summary);
         }
         Ok(day)
     }

@@ -10,7 +10,7 @@ use crate::error::{InvalidApiKey, ScrapeError, chain};
 use crate::metrics::{Metrics, Unit};
 use crate::request::Request;
 use crate::response::{self, RequestId};
-use crate::rollups::Watermark;
+use crate::watermark::Watermark;
 
 /// A longer user agent is cut.
 const USER_AGENT_LENGTH: usize = 200;

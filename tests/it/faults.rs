@@ -51,7 +51,7 @@ async fn a_limiter_that_fails_is_503_and_lets_nobody_through() {
 #[tokio::test]
 async fn a_rollup_that_cannot_be_read_is_502_never_a_misleading_200() {
     let proxy = Proxy::to(dynamodb().await).await;
-    let no_sketch = r#"{"Items":[{"period":{"S":"m1#2026-11-24T20:13"},"requests":{"N":"1"}}],"Count":1}"#;
+    let no_sketch = r#"{"Items":[{"period":{"S":"m2#2026-11-24T20:13"},"summary":{"N":"1"}}],"Count":1}"#;
     for call in ["GetItem rollups", "Query rollups"] {
         let wrong_item = Fault::Answer(200, no_sketch.replace("Items\":[", "Item\":").replace("],\"Count", ",\"Count"));
         let wrong_item = if call == "GetItem rollups" { wrong_item } else { Fault::Answer(200, no_sketch.to_owned()) };
@@ -171,6 +171,13 @@ async fn one_failure_of_each_call_is_tried_again_and_harms_no_scrape() {
 async fn stale_data_is_502_from_the_second_past_the_limit() {
     let scrape = scrape(&client(dynamodb().await));
     // The window ends 90 s before now.
-    assert_eq!(call(&scrape, &Event::scrape(), after(210_000)).await.status, 200);
-    assert_eq!(call(&scrape, &Event::scrape(), after(210_001)).await.code(), "summary_failed");
+    assert_eq!(call(&scrape, &Event::scrape(), after(510_000)).await.status, 200);
+    assert_eq!(call(&scrape, &Event::scrape(), after(510_001)).await.code(), "summary_failed");
+}
+
+#[tokio::test]
+async fn figures_that_end_over_a_minute_in_the_future_are_502() {
+    let scrape = scrape(&client(dynamodb().await));
+    assert_eq!(call(&scrape, &Event::scrape(), after(-150_000)).await.status, 200);
+    assert_eq!(call(&scrape, &Event::scrape(), after(-150_001)).await.code(), "summary_failed");
 }

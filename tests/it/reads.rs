@@ -5,9 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::Value;
 use testing::proxy::Proxy;
-use wafer_metrics::host::Host;
-use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
-use wafer_metrics::summary::Summary;
+use wafer_metrics::rollups::RollupWriter;
+use wafer_metrics::watermark::Watermark;
 use wafer_metrics::window::Minute;
 
 use crate::setup::*;
@@ -19,9 +18,8 @@ fn minute(time: &str) -> Minute {
 /// The ranges of rollups that a scrape reads, each with whether strongly consistent.
 async fn reads(through: &str, sealed: &str, caught_up_at: Option<Timestamp>, now: &str) -> String {
     let database = dynamodb().await;
-    let rollups = RollupWriter::new(client(database), "rollups".to_owned());
-    let sealed = minute(sealed).hour();
-    rollups.advance(&Watermark { through: minute(through), sealed, caught_up_at }).await.unwrap();
+    let mark = Watermark { caught_up_at, ..watermark(minute(through), minute(sealed).hour()) };
+    put_watermark(&client(database), &mark).await;
     let proxy = Proxy::to(database).await;
     let reply = call(&scrape(&client(proxy.address)), &Event::scrape(), now.parse().unwrap()).await;
     assert_eq!(reply.status, 200, "{}", reply.body);
@@ -44,11 +42,11 @@ fn shown(request: &Value) -> String {
 async fn a_window_is_its_first_hours_minutes_whole_hours_and_the_minutes_since() {
     let reads = reads("2026-11-24T20:14:00Z", "2026-11-24T20:00:00Z", None, "2026-11-24T20:15:30Z").await;
     insta::assert_snapshot!(reads, @r"
-        watermark1, strong
-        h1#2026-11-23T21 to h1#2026-11-24T18, eventual
-        h1#2026-11-24T19 to h1#2026-11-24T19, strong
-        m1#2026-11-23T20:14 to m1#2026-11-23T20:59, eventual
-        m1#2026-11-24T20:00 to m1#2026-11-24T20:13, strong
+        watermark2, strong
+        h2#2026-11-23T21 to h2#2026-11-24T18, eventual
+        h2#2026-11-24T19 to h2#2026-11-24T19, strong
+        m2#2026-11-23T20:14 to m2#2026-11-23T20:59, eventual
+        m2#2026-11-24T20:00 to m2#2026-11-24T20:13, strong
     ");
 }
 
@@ -57,11 +55,11 @@ async fn everything_is_read_consistently_right_after_a_catch_up() {
     let caught_up = Some("2026-11-24T20:14:31Z".parse().unwrap());
     let reads = reads("2026-11-24T20:14:00Z", "2026-11-24T20:00:00Z", caught_up, "2026-11-24T20:15:30Z").await;
     insta::assert_snapshot!(reads, @r"
-        watermark1, strong
-        h1#2026-11-23T21 to h1#2026-11-24T18, strong
-        h1#2026-11-24T19 to h1#2026-11-24T19, strong
-        m1#2026-11-23T20:14 to m1#2026-11-23T20:59, strong
-        m1#2026-11-24T20:00 to m1#2026-11-24T20:13, strong
+        watermark2, strong
+        h2#2026-11-23T21 to h2#2026-11-24T18, strong
+        h2#2026-11-24T19 to h2#2026-11-24T19, strong
+        m2#2026-11-23T20:14 to m2#2026-11-23T20:59, strong
+        m2#2026-11-24T20:00 to m2#2026-11-24T20:13, strong
     ");
 }
 
@@ -69,24 +67,22 @@ async fn everything_is_read_consistently_right_after_a_catch_up() {
 async fn a_window_just_before_a_seal_has_the_most_minutes() {
     let reads = reads("2026-11-24T21:09:00Z", "2026-11-24T20:00:00Z", None, "2026-11-24T21:10:30Z").await;
     insta::assert_snapshot!(reads, @r"
-        watermark1, strong
-        h1#2026-11-23T22 to h1#2026-11-24T18, eventual
-        h1#2026-11-24T19 to h1#2026-11-24T19, strong
-        m1#2026-11-23T21:09 to m1#2026-11-23T21:59, eventual
-        m1#2026-11-24T20:00 to m1#2026-11-24T21:08, strong
+        watermark2, strong
+        h2#2026-11-23T22 to h2#2026-11-24T18, eventual
+        h2#2026-11-24T19 to h2#2026-11-24T19, strong
+        m2#2026-11-23T21:09 to m2#2026-11-23T21:59, eventual
+        m2#2026-11-24T20:00 to m2#2026-11-24T21:08, strong
     ");
 }
 
 #[tokio::test]
 async fn every_page_of_a_query_is_read() {
     let database = dynamodb().await;
-    let (client, host) = (client(database), Host::parse(CHAT).unwrap());
-    let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
+    let client = client(database);
     // Eight items of over 300 KB: a page ends at 1 MB.
     for number in 2..10 {
-        let period = Period::Minute(window_end().plus(-number));
-        rollups.put(&host, period, &Summary { requests_2xx: 1, ..Summary::default() }, now()).await.unwrap();
-        let key = AttributeValue::S(format!("m1#{}", window_end().plus(-number)));
+        put_minute(&client, window_end().plus(-number), &requests(&[(200, 1)])).await;
+        let key = AttributeValue::S(format!("m2#{}", window_end().plus(-number)));
         let update = client.update_item().table_name("rollups").key("endpoint", AttributeValue::S(CHAT.to_owned())).key("period", key);
         let padding = AttributeValue::B(Blob::new(vec![0; 320_000]));
         update.update_expression("SET padding = :padding").expression_attribute_values(":padding", padding).send().await.unwrap();
@@ -100,13 +96,19 @@ async fn every_page_of_a_query_is_read() {
 #[tokio::test]
 async fn the_end_of_the_window_never_moves_back_whichever_instance_answers() {
     let database = dynamodb().await;
-    let rollups = RollupWriter::new(client(database), "rollups".to_owned());
-    let instances = [scrape(&client(database)), scrape(&client(database))];
+    let client = client(database);
+    let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
+    let instances = [scrape(&client), scrape(&client)];
     let mut last = 0;
     for number in 0..20 {
-        // Every third run is one that ended late.
-        let through = window_end().plus(if number % 3 == 2 { number - 2 } else { number });
-        rollups.advance(&Watermark { through, sealed: window_end().plus(-10).hour(), caught_up_at: None }).await.unwrap();
+        let sealed = window_end().plus(-10).hour();
+        let before = rollups.watermark().await.unwrap().unwrap().version;
+        put_watermark(&client, &watermark(window_end().plus(number), sealed)).await;
+        if number % 3 == 2 {
+            // A run that read the same watermark and ends later has read less.
+            let late = watermark(window_end().plus(number - 2), sealed);
+            assert_eq!(rollups.put_watermark(&late, Some(before)).await.unwrap(), None);
+        }
         let scrape = &instances[usize::try_from(number % 2).unwrap()];
         let reply = call(scrape, &Event::scrape(), after(60_000 * number)).await;
         let end: i64 = reply.value("wafer_metrics_window_end_timestamp_seconds").unwrap().parse().unwrap();

@@ -9,21 +9,35 @@ use testing::proxy::{Fault, Proxy};
 use testing::sdk_config;
 use wafer_metrics::aws;
 use wafer_metrics::refresh::Refresh;
+use wafer_metrics::request_logs::Polling;
 use wafer_metrics::settings::RefreshSettings;
 
 use crate::log::lines_with;
 use crate::setup::*;
+
+/// What every run counts.
+const COUNTS: [&str; 9] = [
+    "RefreshRows",
+    "LateRows",
+    "SkippedRows",
+    "TooLateRows",
+    "ScannedBytes",
+    "ItemsWritten",
+    "LogsSilent",
+    "QueryMilliseconds",
+    "RefreshErrors",
+];
 
 /// The embedded-metric-format line of a run at that time.
 async fn metrics(proxy: &Proxy, now: Timestamp) -> Value {
     let given = |name: &str| name.ends_with("_TABLE") || name.starts_with("ATHENA_");
     let settings = RefreshSettings::read(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
     let config = sdk_config(proxy.address);
-    let refresh = Refresh::new(settings.unwrap(), aws::athena(&config), client(proxy.address));
+    let refresh = Refresh::new(settings.unwrap(), aws::athena(&config), Polling::default(), client(proxy.address));
     let mut context = Context::default();
     context.env_config = Arc::new(Config { function_name: "wafer-metrics-refresh".to_owned(), ..Config::default() });
     let event = serde_json::from_str(include_str!("../../events/schedule.json")).unwrap();
-    // Its outcome is told by the line.
+    // The line shows how it ended.
     let _ = refresh.handle(LambdaEvent::new(event, context), now).await;
     let mut lines = lines_with(&format!("\"Timestamp\":{}", now.as_millisecond()));
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -41,14 +55,17 @@ async fn a_run_tells_how_far_the_data_lags_and_that_it_did_not_fail() {
     let mut line = metrics(&proxy, after(-10_901)).await;
     let lag = line.as_object_mut().unwrap().remove("RefreshLagSeconds").unwrap().as_u64().unwrap();
     assert!((79..90).contains(&lag), "{lag}");
-    let zero = ["RefreshRows", "LateRows", "SkippedRows", "ScannedBytes", "ItemsWritten", "QueryMilliseconds", "RefreshErrors"];
-    let expected: Value = zero.into_iter().map(|name| (name.to_owned(), json!(0))).collect::<serde_json::Map<_, _>>().into();
-    assert_eq!(line, expected);
+    let known = ["MinutesBehind", "HoursUnsealed"];
+    let expected = COUNTS.into_iter().chain(known).map(|name| (name.to_owned(), json!(0)));
+    assert_eq!(line, Value::Object(expected.collect()));
 }
 
 #[tokio::test]
 async fn a_run_that_fails_tells_so() {
     let proxy = Proxy::to(dynamodb().await).await;
     proxy.breaks("GetItem rollups", Fault::server_error());
-    assert_eq!(metrics(&proxy, after(-10_902)).await, json!({"RefreshErrors": 1}));
+    let line = metrics(&proxy, after(-10_902)).await;
+    // How far behind it is, it cannot know.
+    let expected = COUNTS.into_iter().map(|name| (name.to_owned(), json!(u8::from(name == "RefreshErrors"))));
+    assert_eq!(line, Value::Object(expected.collect()));
 }

@@ -13,11 +13,12 @@ use serde_json::Value;
 use testing::sdk_config;
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::host::Host;
-use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
+use wafer_metrics::rollups::{MinuteChange, RollupWriter, Transaction};
 use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::ScrapeSettings;
-use wafer_metrics::summary::Summary;
-use wafer_metrics::window::Minute;
+use wafer_metrics::summary::{StatusCounts, Summary};
+use wafer_metrics::watermark::{Stride, Watermark};
+use wafer_metrics::window::{Hour, Minute};
 use wafer_metrics::{aws, event};
 
 use crate::log;
@@ -88,11 +89,38 @@ pub async fn put_key(client: &Client, key: &str, kind: &str, endpoints: &[&str],
 
 /// Seven requests in the window's last minute.
 async fn put_day(client: &Client) {
+    let summary = Summary { input_tokens: 700, ..requests(&[(200, 6), (500, 1)]) };
+    put_minute(client, window_end().plus(-1), &summary).await;
+    put_watermark(client, &watermark(window_end(), window_end().plus(-10).hour())).await;
+}
+
+pub fn requests(codes: &[(u16, u64)]) -> Summary {
+    let mut statuses = StatusCounts::default();
+    for (code, count) in codes {
+        statuses.add(*code, *count);
+    }
+    Summary { statuses, ..Summary::default() }
+}
+
+/// Puts a minute of [`CHAT`] that is not there yet.
+pub async fn put_minute(client: &Client, minute: Minute, summary: &Summary) {
+    let change = MinuteChange { period: minute, summary: summary.clone(), replaces: None };
+    let transaction = Transaction { minutes: vec![change], hour: None, total: None, as_of: now() };
     let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
-    let summary = Summary { requests: 7, requests_2xx: 6, requests_5xx: 1, input_tokens: 700, ..Summary::default() };
-    rollups.put(&Host::parse(CHAT).unwrap(), Period::Minute(window_end().plus(-1)), &summary, now()).await.unwrap();
-    let sealed = window_end().plus(-10).hour();
-    rollups.advance(&Watermark { through: window_end(), sealed, caught_up_at: None }).await.unwrap();
+    rollups.write(&Host::parse(CHAT).unwrap(), &transaction).await.unwrap();
+}
+
+/// A watermark of minutes that are all settled.
+pub fn watermark(through: Minute, sealed: Hour) -> Watermark {
+    let stride = Stride::LONGEST;
+    Watermark { through, settled: through, sealed, sealing: None, stride, last_row: None, caught_up_at: None }
+}
+
+/// Puts a watermark in the place of the one there is.
+pub async fn put_watermark(client: &Client, mark: &Watermark) {
+    let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
+    let there = rollups.watermark().await.unwrap().map(|there| there.version);
+    rollups.put_watermark(mark, there).await.unwrap().unwrap();
 }
 
 /// A heartbeat reported now, with these fields.

@@ -1,10 +1,13 @@
-//! What template.yaml promises: least privilege, logs that end, and every setting of the functions.
+//! What template.yaml promises: least privilege, data that outlives a stack, logs that end, alarms that the operator's
+//! page explains, and every setting of the functions.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml_ng::Value;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 fn template() -> Value {
     serde_yaml_ng::from_str(include_str!("../../template.yaml")).unwrap()
@@ -85,17 +88,125 @@ fn neither_function_may_write_what_the_other_does() {
     assert_eq!(tables("RefreshRole", &["dynamodb:GetItem", "dynamodb:Query"]), ["RollupsTable"].into());
 }
 
+/// The tables on which a role may take an action, with what it may do there.
+fn actions_on_tables<'a>(role: &'a Value) -> BTreeSet<(&'a str, &'a str)> {
+    let mut allowed = BTreeSet::new();
+    for statement in statements(role) {
+        let resources = texts(&statement["Resource"]);
+        for table in resources.iter().filter_map(|resource| resource.strip_suffix(".Arn")) {
+            allowed.extend(texts(&statement["Action"]).into_iter().map(|action| (table, action)));
+        }
+    }
+    allowed.retain(|(_, action)| action.starts_with("dynamodb:"));
+    allowed
+}
+
+#[test]
+fn each_function_may_do_to_the_tables_exactly_what_it_does() {
+    let template = template();
+    let of = |role: &str| {
+        let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == role).unwrap();
+        actions_on_tables(role)
+    };
+    // A transaction of puts is allowed by PutItem.
+    let rollups = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"].map(|action| ("RollupsTable", action));
+    assert_eq!(of("RefreshRole"), rollups.into());
+    assert_eq!(
+        of("ScrapeRole"),
+        [
+            ("ApiKeysTable", "dynamodb:GetItem"),
+            ("HeartbeatsTable", "dynamodb:Query"),
+            ("RateLimitsTable", "dynamodb:UpdateItem"),
+            ("RollupsTable", "dynamodb:GetItem"),
+            ("RollupsTable", "dynamodb:Query"),
+        ]
+        .into()
+    );
+}
+
+#[test]
+fn the_refresh_may_do_with_athena_what_a_query_needs() {
+    let template = template();
+    let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == "RefreshRole").unwrap();
+    let actions: BTreeSet<_> = statements(role).into_iter().flat_map(|statement| texts(&statement["Action"])).collect();
+    let of = |service: &str| actions.iter().filter_map(|action| action.strip_prefix(service)).collect::<Vec<_>>();
+    assert_eq!(of("athena:"), ["GetQueryExecution", "GetQueryResults", "StartQueryExecution", "StopQueryExecution"]);
+    assert_eq!(of("glue:"), ["GetDatabase", "GetPartition", "GetPartitions", "GetTable"]);
+    let s3 = ["AbortMultipartUpload", "GetBucketLocation", "GetObject", "ListBucket", "ListBucketMultipartUploads"];
+    assert_eq!(of("s3:"), [&s3[..], &["ListMultipartUploadParts", "PutObject"]].concat());
+}
+
+#[test]
+fn what_cannot_be_made_again_outlives_the_stack() {
+    let template = template();
+    let mut kept = BTreeSet::new();
+    for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
+        let resource = &template["Resources"][name];
+        let recoverable = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+        let promises = [
+            resource["DeletionPolicy"] == "Retain",
+            resource["UpdateReplacePolicy"] == "Retain",
+            table["DeletionProtectionEnabled"] == true,
+            *recoverable == true,
+        ];
+        assert!(promises.iter().all(|promise| *promise == promises[0]), "{name} is kept in part: {promises:?}");
+        if promises[0] {
+            kept.insert(name);
+        }
+    }
+    assert_eq!(kept, ["ApiKeysTable", "RollupsTable"].into());
+}
+
+/// The alarms' names without the stack's, each with the name of its resource.
+fn alarm_names(template: &Value) -> BTreeMap<&str, &str> {
+    let alarms = resources(template, "AWS::CloudWatch::Alarm");
+    let named = alarms.map(|(resource, alarm)| (texts(&alarm["AlarmName"])[0], resource));
+    named.map(|(name, resource)| (name.strip_prefix("${AWS::StackName}-").unwrap(), resource)).collect()
+}
+
+#[test]
+fn every_alarm_is_on_the_dashboard_and_explained_on_the_operators_page() {
+    let template = template();
+    let alarms = alarm_names(&template);
+    let (_, dashboard) = resources(&template, "AWS::CloudWatch::Dashboard").next().unwrap();
+    let body = texts(&dashboard["DashboardBody"])[0];
+    let shown: BTreeSet<_> = body.split("${").filter_map(|text| text.split_once(".Arn}")).map(|(name, _)| name).collect();
+    assert_eq!(shown, alarms.values().copied().collect());
+
+    let section = OPERATIONS.split("\n## Alarms\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let explained: BTreeSet<_> = section.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    assert_eq!(explained, alarms.keys().copied().collect());
+    assert!(OPERATIONS.contains(&format!("{} alarms at $0.10", alarms.len())), "the page counts other alarms");
+
+    for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+        assert_eq!(texts(&alarm["AlarmActions"]), ["AlarmTopicArn"], "{name} goes to nobody");
+        assert!(texts(&alarm["AlarmDescription"])[0].ends_with("See docs/operations.md."), "{name} names no page");
+    }
+}
+
+#[test]
+fn the_lag_alarm_comes_before_scrapes_are_refused() {
+    let template = template();
+    let default = |parameter: &str| template["Parameters"][parameter]["Default"].as_u64().unwrap();
+    let (alarm, refusal) = (default("RefreshLagAlarmSeconds"), default("MaxStalenessSeconds"));
+    assert!(alarm + 120 < refusal);
+    let page = OPERATIONS.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains(&format!("The window's end was over {alarm} s old")));
+    assert!(page.contains(&format!("over {refusal} s scrapes answer 502")));
+}
+
 #[test]
 fn alarms_watch_metrics_that_the_functions_write() {
-    let sources = [include_str!("../../src/refresh.rs"), include_str!("../../src/scrape/log.rs")].concat();
+    let sources = [include_str!("../../src/refresh/report.rs"), include_str!("../../src/scrape/log.rs")].concat();
     let template = template();
     let mut watched = 0;
-    for (name, alarm) in resources(&template, "AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
         let metric = alarm["MetricName"].as_str().unwrap();
-        assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "{name} watches {metric}");
+        assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
         watched += 1;
     }
-    assert!(watched >= 3);
+    assert!(watched >= 6);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use thiserror::Error;
 
 use crate::window::Minute;
 
-/// What to do.
+/// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum Command {
     /// Bring the rollups up to now: any event without `from` and `to`, as the schedule's.
     CatchUp,
     /// Read a range again: `{"from": "2026-11-24T10:00:00Z", "to": "2026-11-24T12:00:00Z"}`, widened to whole minutes.
@@ -21,10 +21,10 @@ pub enum Order {
     },
 }
 
-/// An event that names a range, but none that can be recomputed.
+/// An event that names a range that cannot be recomputed.
 #[derive(Debug, Error)]
-pub enum OrderError {
-    /// One of the two is missing or no time.
+pub enum CommandError {
+    /// One of the two is missing or not a time.
     #[error("'from' and 'to' must both be times such as 2026-11-24T10:00:00Z")]
     Times(#[source] serde_json::Error),
     /// The range is empty.
@@ -33,31 +33,31 @@ pub enum OrderError {
 }
 
 #[derive(Deserialize)]
-struct Range {
+struct RangeEvent {
     from: String,
     to: String,
 }
 
-impl Order {
+impl Command {
     /// Reads an event.
     ///
     /// # Errors
-    /// When it holds a `from` or a `to` that make no range.
-    pub fn of_event(event: &Value) -> Result<Self, OrderError> {
+    /// When it holds a `from` or a `to` that are not a range.
+    pub fn from_event(event: &Value) -> Result<Self, CommandError> {
         if event.get("from").is_none() && event.get("to").is_none() {
             return Ok(Self::CatchUp);
         }
-        let Range { from, to } = Range::deserialize(event).map_err(OrderError::Times)?;
+        let RangeEvent { from, to } = RangeEvent::deserialize(event).map_err(CommandError::Times)?;
         let (from, to) = (time(&from)?, time(&to)?);
         if from >= to {
-            return Err(OrderError::Empty);
+            return Err(CommandError::Empty);
         }
         Ok(Self::Recompute { from: Minute::floor(from), to: Minute::ceil(to) })
     }
 }
 
-fn time(text: &str) -> Result<Timestamp, OrderError> {
-    text.parse().map_err(|error: jiff::Error| OrderError::Times(serde::de::Error::custom(error)))
+fn time(text: &str) -> Result<Timestamp, CommandError> {
+    text.parse().map_err(|error: jiff::Error| CommandError::Times(serde::de::Error::custom(error)))
 }
 
 #[cfg(test)]
@@ -67,16 +67,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_of_the_schedule_is_an_order_to_catch_up() {
+    fn an_event_of_the_schedule_asks_to_catch_up() {
         let event = json!({"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": "2026-11-24T20:15:00Z"});
-        assert_eq!(Order::of_event(&event).unwrap(), Order::CatchUp);
-        assert_eq!(Order::of_event(&Value::Null).unwrap(), Order::CatchUp);
+        assert_eq!(Command::from_event(&event).unwrap(), Command::CatchUp);
+        assert_eq!(Command::from_event(&Value::Null).unwrap(), Command::CatchUp);
     }
 
     #[test]
     fn a_range_is_widened_to_whole_minutes() {
         let event = json!({"from": "2026-11-24T10:00:30Z", "to": "2026-11-24T10:02:30+00:00"});
-        let Order::Recompute { from, to } = Order::of_event(&event).unwrap() else { panic!("no range") };
+        let Command::Recompute { from, to } = Command::from_event(&event).unwrap() else { panic!("no range") };
         assert_eq!((from.to_string(), to.to_string()), ("2026-11-24T10:00".to_owned(), "2026-11-24T10:03".to_owned()));
     }
 
@@ -88,7 +88,7 @@ mod tests {
             json!({"from": "2026-11-24T10:00:00Z", "to": 5}),
             json!({"from": "2026-11-24T10:00:00Z", "to": "2026-11-24T10:00:00Z"}),
         ] {
-            assert!(Order::of_event(&event).is_err(), "{event}");
+            assert!(Command::from_event(&event).is_err(), "{event}");
         }
     }
 }
