@@ -1,4 +1,5 @@
-//! An Athena over rows that a test delivers. It runs no SQL: it knows the refresh's queries and reads their bounds off the text.
+//! An Athena over rows that a test delivers. It runs no SQL: it knows the refresh's queries, and reads their bounds off
+//! the text.
 
 mod query;
 mod result;

@@ -7,7 +7,8 @@ use super::*;
 use crate::sdk_config;
 
 const MINUTES: &str = "SELECT … ttft_buckets … FROM request_logs
-  WHERE hour BETWEEN '2026-11-24-19' AND '2026-11-24-21' AND regexp_replace('.' || endpoint, '\\A(\\.[A-Za-z0-9]+)+\\z', '') = ''
+  WHERE hour BETWEEN '2026-11-24-19' AND '2026-11-24-21'
+    AND regexp_replace('.' || endpoint, '\\A(\\.[A-Za-z0-9]+)+\\z', '') = ''
     AND ended_at >= TIMESTAMP '2026-11-24 20:03:00' AND ended_at < TIMESTAMP '2026-11-24 20:14:00'";
 
 const SEAL: &str = "SELECT endpoint, count(*) FILTER (WHERE ended_at >= TIMESTAMP '2026-11-24 20:00:00') AS requests,
