@@ -1,7 +1,8 @@
-//! The one query. It uses only what Trino documents, so that it runs on Athena's engine 3 as it stands; DuckDB and DataFusion take
-//! the same text.
+//! The queries over the request logs. They use only what Trino documents, so that Athena's engine 3 runs them as they
+//! stand; `DuckDB` and `DataFusion` take the same text. No function in them fails on a value, since one such row would
+//! stop the figures of everybody. Only identifiers that the settings let through and times formatted here enter a text.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::sketch::{BUCKETS_PER_DOUBLING, ZERO_BUCKET};
 use crate::window::{Hour, Minute};
@@ -9,93 +10,203 @@ use crate::window::{Hour, Minute};
 /// More tokens than this in one request is a broken counter, and would overflow the sum for everybody.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
 
-/// The text for a range of minutes whose rows arrived in the hour `last_arrival` or earlier.
+/// More endpoints than this in one reading are a flood of invented names.
+const MAX_ENDPOINTS: u32 = 20_000;
+
+/// Whether `endpoint` is a host name. Not every function on text takes bytes that are no UTF-8 (Trino's `translate`
+/// does not); these do, and all engines have them. Each label is matched with a dot before it.
+const IS_HOST: &str = r"length(endpoint) <= 253
+      AND regexp_replace('.' || endpoint, '\A(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\z', '') = ''";
+
+/// The sums of a minute, in the order of the result.
+const SUMS: [&str; 6] = ["input_tokens", "output_tokens", "cache_read_tokens", "ttft_sum", "duration_sum", "speed_sum"];
+
+/// The sketches of a minute, each as two arrays.
+const BUCKETS: [&str; 6] = ["ttft_buckets", "ttft_counts", "duration_buckets", "duration_counts", "speed_buckets", "speed_counts"];
+
+/// Every minute of a range, one row per endpoint and minute, all minutes of an endpoint together. Rows without a good
+/// endpoint or `ended_at`, and those of all endpoints but the busiest, are counted in one last row of neither.
 ///
-/// One pass over the rows, pruned by partition and by `ended_at`; every copy of a row but one is dropped; GROUPING SETS count each
-/// minute whole and by each kind of bucket; the last step makes one row of each endpoint and minute. Only identifiers that the
-/// settings let through and times formatted here enter the text.
+/// One pass over the rows, pruned by partition and by `ended_at`. Of the copies of a row one counts, the same in every
+/// reading; rows without a `request_id` have no copies. GROUPING SETS count each minute by status code (0 for none) and
+/// by each kind of bucket; `per_minute` makes one row of each endpoint and minute. Sums of times are in microseconds,
+/// those of speeds in thousandths.
 ///
-/// A number is kept by comparing it, which NaN, infinity and null fail; CASE keeps `log2` from zero. `TRY_CAST` is for engines that
-/// leave a comparison out where a file's statistics, which know of no NaN, say it always holds, as `DuckDB` does. An endpoint
-/// that cannot be a host name is null from the start, however many there are: its rows are only counted.
-pub fn text(table: &str, range: &Range<Minute>, last_arrival: Hour) -> String {
-    let (from, to) = (sql_time(range.start), sql_time(range.end));
-    let first_hour = range.start.hour().partition();
-    let last_hour = last_arrival.partition();
-    let bucket = |value: &str, name: &str| {
+/// A number is kept by comparing it, which NaN, infinity and null fail; CASE keeps `log2` from zero. `TRY_CAST` is for
+/// engines that leave a comparison out where a file's statistics, which know of no NaN, say it always holds, as `DuckDB`
+/// does.
+pub fn minutes(table: &str, range: &Range<Minute>, folders: &RangeInclusive<Hour>) -> String {
+    let folders = in_folders(folders);
+    let range = ended_in(range);
+    // The least value that is not taken for zero; all three end at 1e9.
+    let measure = |name: &str, value: &str, least: &str, in_unit: &str| {
         format!(
-            "CASE WHEN {value} > 0 THEN TRY_CAST(ceil(log2({value}) * {BUCKETS_PER_DOUBLING}) AS integer) WHEN {value} = 0 THEN {ZERO_BUCKET} END AS {name}"
+            "CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(ceil(log2({in_unit}) * {BUCKETS_PER_DOUBLING}) AS integer)
+      WHEN {value} < {least} THEN {ZERO_BUCKET} END AS {name},
+    CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(round({value} * 1e3) AS bigint)
+      WHEN {value} < {least} THEN 0 END AS {name}_sum"
         )
     };
-    let buckets =
-        [bucket("ttft_seconds", "ttft"), bucket("duration_seconds", "duration"), bucket("tokens_per_second", "speed")].join(",\n    ");
-    let arrays = |name: &str, kind: u8| {
+    let measures = [
+        measure("ttft", "ttft_ms", "1e-3", "ttft_ms / 1e3"),
+        measure("duration", "duration_ms", "1e-3", "duration_ms / 1e3"),
+        measure("speed", "tokens_per_second", "1e-6", "tokens_per_second"),
+    ]
+    .join(",\n    ");
+    let sums = |sum: fn(&str) -> String| SUMS.map(sum).join(",\n    ");
+    let counted_sums = sums(|name| format!("sum({name}) AS {name}"));
+    let minute_sums = sums(|name| format!("sum(CASE WHEN kind = 7 THEN {name} END) AS {name}"));
+    let buckets = |name: &str, kind: u8| {
         let of_kind = format!("FILTER (WHERE kind = {kind} AND {name} IS NOT NULL)");
-        format!("array_agg({name} ORDER BY {name}) {of_kind} AS {name}_buckets,\n  array_agg(n ORDER BY {name}) {of_kind} AS {name}_counts")
+        format!(
+            "array_agg({name} ORDER BY {name}) {of_kind} AS {name}_buckets,
+    array_agg(n ORDER BY {name}) {of_kind} AS {name}_counts"
+        )
     };
-    let arrays = [arrays("ttft", 3), arrays("duration", 5), arrays("speed", 6)].join(",\n  ");
+    let minute_buckets = [buckets("ttft", 11), buckets("duration", 13), buckets("speed", 14)].join(",\n    ");
+    let kept = |name: &&str| format!("CASE WHEN kept THEN {name} END AS {name}");
+    let figures = SUMS.iter().chain(&BUCKETS).map(kept).collect::<Vec<_>>().join(",\n  ");
     format!(
         "\
 WITH delivered AS (
   SELECT
-    CASE WHEN length(endpoint) BETWEEN 1 AND 253
-      AND translate(endpoint, 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-', '') = ''
+    CASE WHEN ended_at IS NOT NULL
+      AND {IS_HOST}
       THEN lower(endpoint) END AS endpoint,
-    request_id, ended_at, status_code, is_streaming, ttft_ms, total_latency_ms,
+    nullif(request_id, '') AS request_id,
+    ended_at,
+    CASE WHEN status_code BETWEEN 100 AND 599 THEN status_code ELSE 0 END AS status_code,
     CASE WHEN input_tokens BETWEEN 0 AND {MAX_TOKENS} THEN input_tokens END AS input_tokens,
     CASE WHEN output_tokens BETWEEN 0 AND {MAX_TOKENS} THEN output_tokens END AS output_tokens,
-    cache_read_tokens
+    CASE WHEN input_tokens <= {MAX_TOKENS} AND cache_read_tokens BETWEEN 0 AND input_tokens
+      THEN cache_read_tokens END AS cache_read_tokens,
+    CASE WHEN status_code BETWEEN 200 AND 299 AND is_streaming AND ttft_ms BETWEEN 0 AND 1e9
+      THEN ttft_ms END AS ttft_ms,
+    CASE WHEN status_code BETWEEN 200 AND 299 AND total_latency_ms BETWEEN 0 AND 1e9
+      THEN total_latency_ms END AS duration_ms
   FROM {table}
-  WHERE hour BETWEEN '{first_hour}' AND '{last_hour}'
-    AND ((ended_at >= TIMESTAMP '{from}' AND ended_at < TIMESTAMP '{to}') OR ended_at IS NULL)
+  WHERE {folders}
+    AND (({range})
+      OR ended_at IS NULL)
 ), numbered AS (
-  SELECT *, row_number() OVER (PARTITION BY endpoint, request_id, ended_at) AS copy
+  SELECT *,
+    CASE WHEN endpoint IS NOT NULL THEN date_trunc('minute', ended_at) END AS minute,
+    CASE WHEN output_tokens > 0 AND duration_ms >= 1e-3
+      THEN output_tokens / (duration_ms / 1e3) END AS tokens_per_second,
+    row_number() OVER (
+      PARTITION BY endpoint, request_id, ended_at
+      ORDER BY status_code, input_tokens, output_tokens, cache_read_tokens, ttft_ms, duration_ms) AS copy
   FROM delivered
 ), measured AS (
-  SELECT
-    CASE WHEN ended_at IS NOT NULL THEN endpoint END AS endpoint,
-    CASE WHEN endpoint IS NOT NULL THEN date_trunc('minute', ended_at) END AS minute,
-    status_code, input_tokens, output_tokens,
-    CASE WHEN cache_read_tokens BETWEEN 0 AND input_tokens THEN cache_read_tokens END AS cache_read_tokens,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND is_streaming AND ttft_ms BETWEEN 0 AND 1e9
-      THEN ttft_ms / 1e3 END AS ttft_seconds,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND total_latency_ms BETWEEN 0 AND 1e9
-      THEN total_latency_ms / 1e3 END AS duration_seconds,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND output_tokens > 0 AND total_latency_ms BETWEEN 1e-3 AND 1e9
-      THEN output_tokens / (total_latency_ms / 1e3) END AS tokens_per_second
+  SELECT endpoint, minute, status_code, input_tokens, output_tokens, cache_read_tokens,
+    {measures}
   FROM numbered
   WHERE copy = 1 OR request_id IS NULL OR endpoint IS NULL
-), bucketed AS (
-  SELECT endpoint, minute, status_code, input_tokens, output_tokens, cache_read_tokens,
-    {buckets}
-  FROM measured
 ), counted AS (
-  SELECT endpoint, minute, ttft, duration, speed,
-    grouping(ttft, duration, speed) AS kind,
+  SELECT endpoint, minute, status_code, ttft, duration, speed,
+    grouping(status_code, ttft, duration, speed) AS kind,
     count(*) AS n,
-    count(CASE WHEN status_code BETWEEN 200 AND 299 THEN 1 END) AS n_2xx,
-    count(CASE WHEN status_code BETWEEN 400 AND 499 THEN 1 END) AS n_4xx,
-    count(CASE WHEN status_code BETWEEN 500 AND 599 THEN 1 END) AS n_5xx,
-    sum(input_tokens) AS input_tokens,
-    sum(output_tokens) AS output_tokens,
-    sum(cache_read_tokens) AS cache_read_tokens
-  FROM bucketed
+    {counted_sums}
+  FROM measured
   GROUP BY GROUPING SETS (
-    (endpoint, minute), (endpoint, minute, ttft), (endpoint, minute, duration), (endpoint, minute, speed))
+    (endpoint, minute, status_code), (endpoint, minute, ttft), (endpoint, minute, duration), (endpoint, minute, speed))
+), per_minute AS (
+  SELECT endpoint, minute,
+    sum(CASE WHEN kind = 7 THEN n END) AS requests,
+    array_agg(status_code ORDER BY status_code) FILTER (WHERE kind = 7) AS status_codes,
+    array_agg(n ORDER BY status_code) FILTER (WHERE kind = 7) AS status_counts,
+    {minute_sums},
+    {minute_buckets}
+  FROM counted
+  GROUP BY endpoint, minute
+), summed AS (
+  SELECT *, CASE WHEN endpoint IS NOT NULL THEN sum(requests) OVER (PARTITION BY endpoint) END AS endpoint_requests
+  FROM per_minute
+), ranked AS (
+  SELECT *, endpoint IS NOT NULL
+    AND dense_rank() OVER (ORDER BY endpoint_requests DESC NULLS LAST, endpoint) <= {MAX_ENDPOINTS} AS kept
+  FROM summed
+), parted AS (
+  SELECT *,
+    row_number() OVER (PARTITION BY kept ORDER BY endpoint, minute) AS place,
+    sum(requests) OVER (PARTITION BY kept) AS part_requests
+  FROM ranked
 )
-SELECT endpoint, minute,
-  max(CASE WHEN kind = 7 THEN n END) AS requests,
-  max(CASE WHEN kind = 7 THEN n_2xx END) AS requests_2xx,
-  max(CASE WHEN kind = 7 THEN n_4xx END) AS requests_4xx,
-  max(CASE WHEN kind = 7 THEN n_5xx END) AS requests_5xx,
-  max(CASE WHEN kind = 7 THEN input_tokens END) AS input_tokens,
-  max(CASE WHEN kind = 7 THEN output_tokens END) AS output_tokens,
-  max(CASE WHEN kind = 7 THEN cache_read_tokens END) AS cache_read_tokens,
-  {arrays}
-FROM counted
-GROUP BY endpoint, minute
-ORDER BY minute, endpoint"
+SELECT
+  CASE WHEN kept THEN endpoint END AS endpoint,
+  CASE WHEN kept THEN minute END AS minute,
+  CASE WHEN kept THEN status_codes ELSE ARRAY[0] END AS status_codes,
+  CASE WHEN kept THEN status_counts ELSE ARRAY[part_requests] END AS status_counts,
+  {figures}
+FROM parted
+WHERE kept OR place = 1
+ORDER BY endpoint, minute"
     )
+}
+
+/// What [`minutes`] answers to a range whose rows arrived in the hour `last_arrival` or earlier.
+pub fn text(table: &str, range: &Range<Minute>, last_arrival: Hour) -> String {
+    minutes(table, range, &(range.start.hour().previous()..=last_arrival))
+}
+
+/// The requests of an hour, and where `day_before` also those of the same hour a day before, one row per endpoint with
+/// any: the busiest of the hour, by name. Looks into the folders from the hour before each to `last_folder`.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the seal"))]
+pub fn hour(table: &str, hour: Hour, day_before: bool, last_folder: Hour) -> String {
+    let day_earlier = |minute: Minute| minute.plus(-24 * 60);
+    let (from, to) = (hour.start(), hour.end());
+    let (first, ranges) = if day_before {
+        let earlier = day_earlier(from)..day_earlier(to);
+        (earlier.start.hour(), format!("(({}) OR ({}))", ended_in(&earlier), ended_in(&(from..to))))
+    } else {
+        (hour, ended_in(&(from..to)))
+    };
+    let counted = counted(table, &(first.previous()..=last_folder), &ranges);
+    let from = sql_time(from);
+    format!(
+        "\
+{counted}, per_endpoint AS (
+  SELECT endpoint,
+    sum(CASE WHEN ended_at >= TIMESTAMP '{from}' THEN n ELSE 0 END) AS requests,
+    sum(CASE WHEN ended_at < TIMESTAMP '{from}' THEN n ELSE 0 END) AS requests_day_before
+  FROM counted
+  GROUP BY endpoint
+  ORDER BY requests DESC, endpoint
+  LIMIT {MAX_ENDPOINTS}
+)
+SELECT endpoint, requests, requests_day_before FROM per_endpoint ORDER BY endpoint"
+    )
+}
+
+/// How many requests a range of minutes has, of all endpoints together.
+#[cfg_attr(not(test), expect(dead_code, reason = "for rows that came too late"))]
+pub fn count(table: &str, range: &Range<Minute>, folders: &RangeInclusive<Hour>) -> String {
+    let counted = counted(table, folders, &ended_in(range));
+    format!("{counted}\nSELECT coalesce(sum(n), 0) AS requests FROM counted")
+}
+
+/// `n` requests per endpoint and `ended_at`, the copies of a row counted once, as [`minutes`] counts them.
+fn counted(table: &str, folders: &RangeInclusive<Hour>, ranges: &str) -> String {
+    let folders = in_folders(folders);
+    format!(
+        "\
+WITH counted AS (
+  SELECT lower(endpoint) AS endpoint, ended_at, CASE WHEN nullif(request_id, '') IS NULL THEN count(*) ELSE 1 END AS n
+  FROM {table}
+  WHERE {folders}
+    AND {ranges}
+    AND {IS_HOST}
+  GROUP BY lower(endpoint), nullif(request_id, ''), ended_at
+)"
+    )
+}
+
+fn in_folders(folders: &RangeInclusive<Hour>) -> String {
+    format!("hour BETWEEN '{}' AND '{}'", folders.start().partition(), folders.end().partition())
+}
+
+fn ended_in(range: &Range<Minute>) -> String {
+    format!("ended_at >= TIMESTAMP '{}' AND ended_at < TIMESTAMP '{}'", sql_time(range.start), sql_time(range.end))
 }
 
 /// `2026-11-24 20:15:00`.
@@ -111,18 +222,32 @@ mod tests {
         Minute::floor(text.parse().unwrap())
     }
 
-    #[test]
-    fn rows_are_looked_for_from_their_own_hour_to_the_hour_of_the_latest_arrival() {
-        let range = minute("2026-11-24T20:45:00Z")..minute("2026-11-24T20:51:00Z");
-        let text = text("request_logs", &range, minute("2026-11-24T21:01:00Z").hour());
-        assert!(text.contains("hour BETWEEN '2026-11-24-20' AND '2026-11-24-21'"), "{text}");
-        assert!(text.contains("ended_at >= TIMESTAMP '2026-11-24 20:45:00' AND ended_at < TIMESTAMP '2026-11-24 20:51:00'"), "{text}");
+    fn hour(text: &str) -> Hour {
+        minute(text).hour()
     }
 
     #[test]
     fn the_query_in_the_documentation_is_the_one_that_is_sent() {
         let range = minute("2026-11-24T20:03:00Z")..minute("2026-11-24T20:14:00Z");
+        let folders = hour("2026-11-24T19:00:00Z")..=hour("2026-11-24T20:00:00Z");
         let documented = include_str!("../../docs/query.sql");
-        assert_eq!(documented.trim_end(), text("request_logs", &range, range.end.hour()));
+        assert_eq!(documented.trim_end(), minutes("request_logs", &range, &folders));
+    }
+
+    #[test]
+    fn rows_of_an_hour_are_looked_for_from_the_folder_before_it_to_the_last() {
+        let text = super::hour("request_logs", hour("2026-11-24T20:00:00Z"), false, hour("2026-11-24T22:00:00Z"));
+        assert!(text.contains("hour BETWEEN '2026-11-24-19' AND '2026-11-24-22'"), "{text}");
+        let range = "ended_at >= TIMESTAMP '2026-11-24 20:00:00' AND ended_at < TIMESTAMP '2026-11-24 21:00:00'";
+        assert!(text.contains(&format!("\n    AND {range}\n")), "{text}");
+    }
+
+    #[test]
+    fn rows_of_an_hour_a_day_before_are_looked_for_from_the_folder_before_that() {
+        let text = super::hour("request_logs", hour("2026-11-24T00:00:00Z"), true, hour("2026-11-24T02:00:00Z"));
+        assert!(text.contains("hour BETWEEN '2026-11-22-23' AND '2026-11-24-02'"), "{text}");
+        let earlier = "ended_at >= TIMESTAMP '2026-11-23 00:00:00' AND ended_at < TIMESTAMP '2026-11-23 01:00:00'";
+        let range = "ended_at >= TIMESTAMP '2026-11-24 00:00:00' AND ended_at < TIMESTAMP '2026-11-24 01:00:00'";
+        assert!(text.contains(&format!("\n    AND (({earlier}) OR ({range}))\n")), "{text}");
     }
 }

@@ -110,11 +110,19 @@ impl<'a> Values<'a> {
     }
 
     fn summary(&self) -> Result<Summary, RowError> {
+        let (codes, counts) = (self.array::<u16>("status_codes")?, self.array::<u64>("status_counts")?);
+        if codes.len() != counts.len() {
+            return Err(RowError::Value("status_counts"));
+        }
+        let in_class = |class: std::ops::Range<u16>| {
+            let of_class = codes.iter().zip(&counts).filter(|(code, _)| class.contains(code));
+            of_class.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count))
+        };
         Ok(Summary {
-            requests: self.number("requests")?,
-            requests_2xx: self.number("requests_2xx")?,
-            requests_4xx: self.number("requests_4xx")?,
-            requests_5xx: self.number("requests_5xx")?,
+            requests: in_class(0..600),
+            requests_2xx: in_class(200..300),
+            requests_4xx: in_class(400..500),
+            requests_5xx: in_class(500..600),
             input_tokens: self.number("input_tokens")?,
             output_tokens: self.number("output_tokens")?,
             cache_read_tokens: self.number("cache_read_tokens")?,
