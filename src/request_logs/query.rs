@@ -38,15 +38,6 @@ const BUCKETS: [&str; 6] = ["ttft_buckets", "ttft_counts", "duration_buckets", "
 pub fn minutes(table: &str, range: &Range<Minute>, folders: &RangeInclusive<Hour>) -> String {
     let folders = in_folders(folders);
     let range = ended_in(range);
-    // The least value that is not taken for zero; all three end at 1e9.
-    let measure = |name: &str, value: &str, least: &str, in_unit: &str| {
-        format!(
-            "CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(ceil(log2({in_unit}) * {BUCKETS_PER_DOUBLING}) AS integer)
-      WHEN {value} < {least} THEN {ZERO_BUCKET} END AS {name},
-    CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(round({value} * 1e3) AS bigint)
-      WHEN {value} < {least} THEN 0 END AS {name}_sum"
-        )
-    };
     let measures = [
         measure("ttft", "ttft_ms", "1e-3", "ttft_ms / 1e3"),
         measure("duration", "duration_ms", "1e-3", "duration_ms / 1e3"),
@@ -56,13 +47,6 @@ pub fn minutes(table: &str, range: &Range<Minute>, folders: &RangeInclusive<Hour
     let sums = |sum: fn(&str) -> String| SUMS.map(sum).join(",\n    ");
     let counted_sums = sums(|name| format!("sum({name}) AS {name}"));
     let minute_sums = sums(|name| format!("sum(CASE WHEN kind = 7 THEN {name} END) AS {name}"));
-    let buckets = |name: &str, kind: u8| {
-        let of_kind = format!("FILTER (WHERE kind = {kind} AND {name} IS NOT NULL)");
-        format!(
-            "array_agg({name} ORDER BY {name}) {of_kind} AS {name}_buckets,
-    array_agg(n ORDER BY {name}) {of_kind} AS {name}_counts"
-        )
-    };
     let minute_buckets = [buckets("ttft", 11), buckets("duration", 13), buckets("speed", 14)].join(",\n    ");
     let kept = |name: &&str| format!("CASE WHEN kept THEN {name} END AS {name}");
     let figures = SUMS.iter().chain(&BUCKETS).map(kept).collect::<Vec<_>>().join(",\n  ");
@@ -141,6 +125,25 @@ SELECT
 FROM parted
 WHERE kept OR place = 1
 ORDER BY endpoint, minute"
+    )
+}
+
+/// A value's bucket and what it adds to the sum, from the `least` value that is not taken for zero up to 1e9; null beyond.
+fn measure(name: &str, value: &str, least: &str, in_unit: &str) -> String {
+    format!(
+        "CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(ceil(log2({in_unit}) * {BUCKETS_PER_DOUBLING}) AS integer)
+      WHEN {value} < {least} THEN {ZERO_BUCKET} END AS {name},
+    CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(round({value} * 1e3) AS bigint)
+      WHEN {value} < {least} THEN 0 END AS {name}_sum"
+    )
+}
+
+/// The buckets that a minute has, and how many values each holds.
+fn buckets(name: &str, kind: u8) -> String {
+    let of_kind = format!("FILTER (WHERE kind = {kind} AND {name} IS NOT NULL)");
+    format!(
+        "array_agg({name} ORDER BY {name}) {of_kind} AS {name}_buckets,
+    array_agg(n ORDER BY {name}) {of_kind} AS {name}_counts"
     )
 }
 
@@ -249,5 +252,14 @@ mod tests {
         let earlier = "ended_at >= TIMESTAMP '2026-11-23 00:00:00' AND ended_at < TIMESTAMP '2026-11-23 01:00:00'";
         let range = "ended_at >= TIMESTAMP '2026-11-24 00:00:00' AND ended_at < TIMESTAMP '2026-11-24 01:00:00'";
         assert!(text.contains(&format!("\n    AND (({earlier}) OR ({range}))\n")), "{text}");
+    }
+
+    #[test]
+    fn requests_are_counted_in_the_folders_and_the_minutes_handed_in() {
+        let range = minute("2026-11-24T20:45:00Z")..minute("2026-11-24T20:51:00Z");
+        let text = count("request_logs", &range, &(hour("2026-11-24T19:00:00Z")..=hour("2026-11-24T21:00:00Z")));
+        assert!(text.contains("hour BETWEEN '2026-11-24-19' AND '2026-11-24-21'"), "{text}");
+        let range = "ended_at >= TIMESTAMP '2026-11-24 20:45:00' AND ended_at < TIMESTAMP '2026-11-24 20:51:00'";
+        assert!(text.contains(&format!("\n    AND {range}\n")), "{text}");
     }
 }
