@@ -315,108 +315,29 @@ async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
 
     let result = stack.result(MINUTES).await;
 
-    let chat = "chat.demo.example";
-    assert_eq!(
-        cells(&result),
-        [
-            texts(&[
-                "endpoint",
-                "minute",
-                "status_codes",
-                "status_counts",
-                "input_tokens",
-                "output_tokens",
-                "cache_read_tokens",
-                "ttft_sum",
-                "duration_sum",
-                "speed_sum",
-                "ttft_buckets",
-                "ttft_counts",
-                "duration_buckets",
-                "duration_counts",
-                "speed_buckets",
-                "speed_counts",
-            ]),
-            // r1, r2, r3 and four rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
-            texts(&[
-                chat,
-                "2026-11-24 20:05:00.000",
-                "[0, 200, 302, 404, 500]",
-                "[1, 2, 1, 2, 1]",
-                "55",
-                "600",
-                "0",
-                "500000",
-                "3000000",
-                "50000",
-                "[-80000, -64]",
-                "[1, 1]",
-                "[0, 64]",
-                "[1, 1]",
-                "[362]",
-                "[1]",
-            ]),
-            // r4 and r5. No TTFT; duration 2 s, 32 tokens/s.
-            texts(&[
-                chat,
-                "2026-11-24 20:06:00.000",
-                "[200]",
-                "[2]",
-                "10",
-                "164",
-                "0",
-                "NULL",
-                "2000000",
-                "32000",
-                "NULL",
-                "NULL",
-                "[64]",
-                "[1]",
-                "[320]",
-                "[1]",
-            ]),
-            // TTFT under a microsecond and 0.5 s, duration under one and of one microsecond; no speed.
-            texts(&[
-                chat,
-                "2026-11-24 20:07:00.000",
-                "[200]",
-                "[2]",
-                "20",
-                "1000101",
-                "0",
-                "500000",
-                "1",
-                "NULL",
-                "[-80000, -64]",
-                "[1, 1]",
-                "[-80000, -1275]",
-                "[1, 1]",
-                "NULL",
-                "NULL",
-            ]),
-            // r6 and r7.
-            texts(&[
-                "code.demo.example",
-                "2026-11-24 20:13:00.000",
-                "[200]",
-                "[2]",
-                "20",
-                "200",
-                "0",
-                "1000000",
-                "4000000",
-                "100000",
-                "[-64]",
-                "[2]",
-                "[64]",
-                "[2]",
-                "[362]",
-                "[2]",
-            ]),
-            // The row without a time, and those of six names that no host has.
-            [texts(&["NULL", "NULL", "[0]", "[7]"]), vec![None; 12]].concat(),
-        ]
-    );
+    let header = "endpoint minute status_codes status_counts input_tokens output_tokens cache_read_tokens \
+        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts speed_buckets speed_counts";
+    let rows = [
+        // r1, r2, r3 and four rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
+        "chat.demo.example | 2026-11-24 20:05:00.000 | [0, 200, 302, 404, 500] | [1, 2, 1, 2, 1] | 55 | 600 | 0 \
+         | 500000 | 3000000 | 50000 | [-80000, -64] | [1, 1] | [0, 64] | [1, 1] | [362] | [1]",
+        // r4 and r5. No TTFT; duration 2 s, 32 tokens/s.
+        "chat.demo.example | 2026-11-24 20:06:00.000 | [200] | [2] | 10 | 164 | 0 \
+         | NULL | 2000000 | 32000 | NULL | NULL | [64] | [1] | [320] | [1]",
+        // TTFT under a microsecond and 0.5 s, duration under one and of one microsecond; no speed.
+        "chat.demo.example | 2026-11-24 20:07:00.000 | [200] | [2] | 20 | 1000101 | 0 \
+         | 500000 | 1 | NULL | [-80000, -64] | [1, 1] | [-80000, -1275] | [1, 1] | NULL | NULL",
+        // r6 and r7.
+        "code.demo.example | 2026-11-24 20:13:00.000 | [200] | [2] | 20 | 200 | 0 \
+         | 1000000 | 4000000 | 100000 | [-64] | [2] | [64] | [2] | [362] | [2]",
+        // The row without a time, and those of six names that no host has.
+        "NULL | NULL | [0] | [7] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
+    ];
+    let cells = cells(&result);
+    assert_eq!(cells[0], texts(&header.split_whitespace().collect::<Vec<_>>()));
+    let told: Vec<String> =
+        cells[1..].iter().map(|row| row.iter().map(|cell| cell.unwrap_or("NULL")).collect::<Vec<_>>().join(" | ")).collect();
+    assert_eq!(told, rows);
     let columns = result.result_set().unwrap().result_set_metadata().unwrap().column_info();
     let types: Vec<&str> = columns.iter().map(ColumnInfo::r#type).collect();
     let (bigint, array) = ("bigint", "array");
