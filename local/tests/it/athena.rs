@@ -27,55 +27,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-/// The refresh function's query, in the words that Trino, `DuckDB` and `DataFusion` share.
-const PER_MINUTE: &str = "
-WITH kept AS (
-  SELECT lower(endpoint) AS endpoint, date_trunc('minute', ended_at) AS minute, request_id,
-    status_code, input_tokens,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND is_streaming AND ttft_ms BETWEEN 0 AND 1000000000
-      THEN ttft_ms / 1000e0 END AS ttft,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND total_latency_ms BETWEEN 0 AND 1000000000
-      THEN total_latency_ms / 1000e0 END AS duration,
-    CASE WHEN status_code BETWEEN 200 AND 299 AND output_tokens BETWEEN 1 AND 1000000000000
-        AND total_latency_ms BETWEEN 0.001e0 AND 1000000000
-      THEN output_tokens * 1000e0 / total_latency_ms END AS speed,
-    row_number() OVER (PARTITION BY lower(endpoint), request_id, ended_at) AS copy
-  FROM request_logs
-  WHERE hour BETWEEN '2026-11-24-20' AND '2026-11-24-21'
-    AND ((ended_at >= TIMESTAMP '2026-11-24 20:15:00' AND ended_at < TIMESTAMP '2026-11-24 20:27:00')
-      OR ended_at IS NULL)
-), bucketed AS (
-  SELECT endpoint, minute, status_code, input_tokens,
-    CASE WHEN ttft > 0 THEN CAST(ceil(log2(ttft) * 64) AS integer) WHEN ttft = 0 THEN -80000 END AS ttft_bucket,
-    CASE WHEN duration > 0 THEN CAST(ceil(log2(duration) * 64) AS integer) WHEN duration = 0 THEN -80000 END AS duration_bucket,
-    CASE WHEN speed > 0 THEN CAST(ceil(log2(speed) * 64) AS integer) END AS speed_bucket
-  FROM kept
-  WHERE copy = 1 OR request_id IS NULL
-), counted AS (
-  SELECT endpoint, minute, ttft_bucket, duration_bucket, speed_bucket,
-    grouping(ttft_bucket, duration_bucket, speed_bucket) AS kind,
-    count(*) AS n,
-    count(*) FILTER (WHERE status_code BETWEEN 200 AND 299) AS n_2xx,
-    count(*) FILTER (WHERE status_code BETWEEN 400 AND 499) AS n_4xx,
-    sum(CASE WHEN input_tokens BETWEEN 0 AND 1000000000000 THEN input_tokens ELSE 0 END) AS input_tokens
-  FROM bucketed
-  GROUP BY GROUPING SETS ((endpoint, minute), (endpoint, minute, ttft_bucket),
-    (endpoint, minute, duration_bucket), (endpoint, minute, speed_bucket))
-)
-SELECT endpoint, minute,
-  max(CASE WHEN kind = 7 THEN n END) AS requests,
-  max(CASE WHEN kind = 7 THEN n_2xx END) AS requests_2xx,
-  max(CASE WHEN kind = 7 THEN n_4xx END) AS requests_4xx,
-  max(CASE WHEN kind = 7 THEN input_tokens END) AS input_tokens,
-  array_agg(ttft_bucket ORDER BY ttft_bucket) FILTER (WHERE kind = 3 AND ttft_bucket IS NOT NULL) AS ttft_buckets,
-  array_agg(n ORDER BY ttft_bucket) FILTER (WHERE kind = 3 AND ttft_bucket IS NOT NULL) AS ttft_counts,
-  array_agg(duration_bucket ORDER BY duration_bucket) FILTER (WHERE kind = 5 AND duration_bucket IS NOT NULL) AS duration_buckets,
-  array_agg(n ORDER BY duration_bucket) FILTER (WHERE kind = 5 AND duration_bucket IS NOT NULL) AS duration_counts,
-  array_agg(speed_bucket ORDER BY speed_bucket) FILTER (WHERE kind = 6 AND speed_bucket IS NOT NULL) AS speed_buckets,
-  array_agg(n ORDER BY speed_bucket) FILTER (WHERE kind = 6 AND speed_bucket IS NOT NULL) AS speed_counts
-FROM counted
-GROUP BY endpoint, minute
-ORDER BY minute, endpoint";
+/// The query of the refresh function, over 20:03 to 20:14.
+const MINUTES: &str = include_str!("../../../docs/query.sql");
 
 /// Far more work than any test waits for.
 const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000000000000) WHERE value % 7 = 3";
@@ -264,14 +217,14 @@ fn write_parquet(path: &Path, batch: &RecordBatch, rows_per_group: Option<usize>
 
 const COUNT: &str = "SELECT count(*) FROM request_logs";
 
-/// Every kind of row that [`PER_MINUTE`] tells apart.
-fn write_two_hours_and_more(stack: &Stack) {
+/// Every kind of row that [`MINUTES`] tells apart.
+fn write_rows_of_every_kind(stack: &Stack) {
     let first = Row {
         request_id: Some("r1"),
         endpoint: "chat.demo.example",
         status_code: 200,
         is_streaming: true,
-        ended_at: Some("2026-11-24T20:15:10.001"),
+        ended_at: Some("2026-11-24T20:05:10.001"),
         ttft_ms: Some(500.0),
         total_latency_ms: 2000.0,
         input_tokens: Some(10),
@@ -286,7 +239,8 @@ fn write_two_hours_and_more(stack: &Stack) {
         "2026-11-24-20",
         "a.parquet",
         &[
-            first.clone(),
+            // A copy of `r1` that differs: the one of the lower status counts.
+            row(Some("r1"), |row| row.status_code = 503),
             row(Some("r2"), |row| {
                 row.ttft_ms = Some(0.0);
                 row.total_latency_ms = 1000.0;
@@ -300,84 +254,127 @@ fn write_two_hours_and_more(stack: &Stack) {
             }),
             row(None, |row| row.status_code = 404),
             row(None, |row| row.status_code = 404),
+            row(Some(""), |row| row.status_code = 302),
+            row(Some(""), |row| row.status_code = 600),
             row(Some("r4"), |row| {
                 row.is_streaming = false;
-                row.ended_at = Some("2026-11-24T20:16:00");
+                row.ended_at = Some("2026-11-24T20:06:00");
                 row.output_tokens = 64;
             }),
             row(Some("r5"), |row| {
-                row.ended_at = Some("2026-11-24T20:16:59.999");
+                row.ended_at = Some("2026-11-24T20:06:59.999");
                 row.ttft_ms = Some(f64::NAN);
                 row.total_latency_ms = f64::INFINITY;
                 row.input_tokens = None;
             }),
-            row(Some("too early"), |row| {
-                row.ended_at = Some("2026-11-24T20:14:59.999");
+            row(Some("under a microsecond"), |row| {
+                row.ended_at = Some("2026-11-24T20:07:00");
+                row.ttft_ms = Some(0.000_9);
+                row.total_latency_ms = 0.000_9;
             }),
-            row(Some("too late"), |row| {
-                row.ended_at = Some("2026-11-24T20:27:00");
+            row(Some("over 10^9 tokens a second"), |row| {
+                row.ended_at = Some("2026-11-24T20:07:00");
+                row.total_latency_ms = 0.001;
+                row.output_tokens = 1_000_001;
             }),
-            row(Some("a broken clock"), |row| {
-                row.ended_at = Some("9999-12-30T00:00:00");
-            }),
+            row(Some("too early"), |row| row.ended_at = Some("2026-11-24T20:02:59.999")),
+            row(Some("too late"), |row| row.ended_at = Some("2026-11-24T20:14:00")),
+            row(Some("a broken clock"), |row| row.ended_at = Some("9999-12-30T00:00:00")),
             row(Some("no time"), |row| row.ended_at = None),
+            row(Some("an empty label"), |row| row.endpoint = "chat..example"),
+            row(Some("a newline"), |row| row.endpoint = "chat.demo.example\n"),
+            row(Some("an underscore"), |row| row.endpoint = "chat_demo.example"),
+            row(Some("a Kelvin sign"), |row| row.endpoint = "\u{212a}.example"),
+            row(Some("a dash at an end"), |row| row.endpoint = "chat-.example"),
+            row(Some("no name"), |row| row.endpoint = ""),
         ],
     );
     stack.write(
-        "2026-11-24-21",
+        "2026-11-24-19",
         "b.parquet",
         &[
             first.clone(),
             row(Some("r6"), |row| {
                 row.endpoint = "code.demo.example";
-                row.ended_at = Some("2026-11-24T20:26:59.999");
+                row.ended_at = Some("2026-11-24T20:13:59.999");
             }),
             row(Some("r7"), |row| {
                 row.endpoint = "code.demo.example";
-                row.ended_at = Some("2026-11-24T20:26:00");
+                row.ended_at = Some("2026-11-24T20:13:00");
             }),
         ],
     );
-    stack.write("2026-11-24-22", "c.parquet", &[row(Some("another hour"), |_| ())]);
+    stack.write("2026-11-24-18", "c.parquet", &[row(Some("a folder too early"), |_| ())]);
+    stack.write("2026-11-24-21", "d.parquet", &[row(Some("a folder too late"), |_| ())]);
 }
 
 #[tokio::test]
-async fn the_per_minute_query_answers_as_computed_by_hand() {
+async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
     let stack = Stack::start().await;
-    write_two_hours_and_more(&stack);
+    write_rows_of_every_kind(&stack);
 
-    let result = stack.result(PER_MINUTE).await;
+    let result = stack.result(MINUTES).await;
 
-    let chat = "chat.demo.example";
-    assert_eq!(
-        cells(&result),
-        [
-            texts(&[
-                "endpoint",
-                "minute",
-                "requests",
-                "requests_2xx",
-                "requests_4xx",
-                "input_tokens",
-                "ttft_buckets",
-                "ttft_counts",
-                "duration_buckets",
-                "duration_counts",
-                "speed_buckets",
-                "speed_counts",
-            ]),
-            // r1, r2, r3 and two rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
-            texts(&[chat, "2026-11-24 20:15:00.000", "5", "2", "2", "35", "[-80000, -64]", "[1, 1]", "[0, 64]", "[1, 1]", "[362]", "[1]",]),
-            // r4 and r5. No TTFT; duration 2 s, 32 tokens/s.
-            texts(&[chat, "2026-11-24 20:16:00.000", "2", "2", "0", "10", "NULL", "NULL", "[64]", "[1]", "[320]", "[1]",]),
-            texts(&["code.demo.example", "2026-11-24 20:26:00.000", "2", "2", "0", "20", "[-64]", "[2]", "[64]", "[2]", "[362]", "[2]",]),
-            texts(&[chat, "NULL", "1", "1", "0", "10", "[-64]", "[1]", "[64]", "[1]", "[362]", "[1]",]),
-        ]
-    );
+    let header = "endpoint minute status_codes status_counts input_tokens output_tokens cache_read_tokens \
+        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts speed_buckets speed_counts";
+    let rows = [
+        // r1, r2, r3 and four rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
+        "chat.demo.example | 2026-11-24 20:05:00.000 | [0, 200, 302, 404, 500] | [1, 2, 1, 2, 1] | 55 | 600 | 0 \
+         | 500000 | 3000000 | 50000 | [-80000, -64] | [1, 1] | [0, 64] | [1, 1] | [362] | [1]",
+        // r4 and r5. No TTFT; duration 2 s, 32 tokens/s.
+        "chat.demo.example | 2026-11-24 20:06:00.000 | [200] | [2] | 10 | 164 | 0 \
+         | NULL | 2000000 | 32000 | NULL | NULL | [64] | [1] | [320] | [1]",
+        // TTFT under a microsecond and 0.5 s, duration under one and of one microsecond; no speed.
+        "chat.demo.example | 2026-11-24 20:07:00.000 | [200] | [2] | 20 | 1000101 | 0 \
+         | 500000 | 1 | NULL | [-80000, -64] | [1, 1] | [-80000, -1275] | [1, 1] | NULL | NULL",
+        // r6 and r7.
+        "code.demo.example | 2026-11-24 20:13:00.000 | [200] | [2] | 20 | 200 | 0 \
+         | 1000000 | 4000000 | 100000 | [-64] | [2] | [64] | [2] | [362] | [2]",
+        // The row without a time, and those of six names that no host has.
+        "NULL | NULL | [0] | [7] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
+    ];
+    let cells = cells(&result);
+    assert_eq!(cells[0], texts(&header.split_whitespace().collect::<Vec<_>>()));
+    let told: Vec<String> =
+        cells[1..].iter().map(|row| row.iter().map(|cell| cell.unwrap_or("NULL")).collect::<Vec<_>>().join(" | ")).collect();
+    assert_eq!(told, rows);
     let columns = result.result_set().unwrap().result_set_metadata().unwrap().column_info();
     let types: Vec<&str> = columns.iter().map(ColumnInfo::r#type).collect();
-    let bigint = "bigint";
-    assert_eq!(types[..7], ["varchar", "timestamp", bigint, bigint, bigint, bigint, "array"]);
+    let (bigint, array) = ("bigint", "array");
+    assert_eq!(types[..5], ["varchar", "timestamp", array, array, bigint]);
+}
+
+#[tokio::test]
+async fn endpoints_beyond_the_busiest_are_counted_together() {
+    let stack = Stack::start().await;
+    let row = |endpoint, ended_at| Row { endpoint, ended_at: Some(ended_at), ..Row::default() };
+    let early = "2026-11-24T20:03:00";
+    let rows = [
+        row("a.example", early),
+        row("b.example", early),
+        row("b.example", "2026-11-24T20:04:00"),
+        row("c.example", early),
+        row("c.example", "2026-11-24T20:04:00"),
+        row("d.example", early),
+        row("no name", early),
+        row("no name", early),
+        row("no name", early),
+    ];
+    stack.write("2026-11-24-20", "a.parquet", &rows);
+    assert!(MINUTES.contains(" <= 20000 "));
+    for (busiest, expected) in [
+        ("4", vec!["a.example 1", "b.example 1", "b.example 1", "c.example 1", "c.example 1", "d.example 1", "- 3"]),
+        ("3", vec!["a.example 1", "b.example 1", "b.example 1", "c.example 1", "c.example 1", "- 4"]),
+        ("1", vec!["b.example 1", "b.example 1", "- 7"]),
+        ("0", vec!["- 9"]),
+    ] {
+        let result = stack.result(&MINUTES.replace(" <= 20000 ", &format!(" <= {busiest} "))).await;
+        let rows: Vec<String> = cells(&result)[1..]
+            .iter()
+            .map(|row| format!("{} {}", row[0].unwrap_or("-"), row[3].unwrap().trim_matches(['[', ']'])))
+            .collect();
+        assert_eq!(rows, expected);
+    }
 }
 
 #[tokio::test]
@@ -505,7 +502,7 @@ async fn a_missing_folder_is_an_empty_table() {
     let stack = Stack::start().await;
     stack.answers(COUNT, vec![texts(&["0"])]).await;
     stack.answers("SELECT hour, endpoint FROM request_logs", vec![]).await;
-    stack.answers(PER_MINUTE, vec![]).await;
+    stack.answers(MINUTES, vec![]).await;
 }
 
 #[tokio::test]

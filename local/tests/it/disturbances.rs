@@ -81,7 +81,7 @@ async fn a_refresh_killed_after_any_of_its_calls_is_made_good_by_the_next() {
             stage.check(&HOSTS, at(at_seconds)).await;
             at_seconds += 60;
             if ended.is_some() {
-                assert!(calls > 3, "{calls}");
+                assert!(calls >= 3, "{calls}");
                 break;
             }
         }

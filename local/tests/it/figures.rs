@@ -104,13 +104,14 @@ async fn a_row_is_a_copy_only_where_endpoint_id_and_end_are_all_the_same() {
     let ended = ms("2026-11-24T20:10:00Z");
     let row = Row::ok("a.example", "1", ended);
     let unnamed = Row { request_id: None, ..row.clone() };
+    let blank = Row::ok("a.example", "", ended);
     let others = [Row::ok("b.example", "1", ended), Row::ok("a.example", "2", ended), Row::ok("a.example", "1", ended + 1)];
-    stage.deliver(ended, [row.clone(), row.clone(), unnamed.clone(), unnamed].into_iter().chain(others).collect());
+    stage.deliver(ended, [row.clone(), row.clone(), unnamed.clone(), unnamed, blank.clone(), blank].into_iter().chain(others).collect());
     stage.deliver(ended + 3_600_000, vec![row]);
     stage.catch_up(&stage.refresher(), at(0)).await;
     stage.check(&["a.example", "b.example"], at(0)).await;
     let (_, text) = stage.scrape(&stage.scraper(), &["a.example"], at(0)).await;
-    assert!(text.contains("wafer_requests_last_24h{endpoint=\"a.example\",status_class=\"2xx\"} 5\n"), "{text}");
+    assert!(text.contains("wafer_requests_last_24h{endpoint=\"a.example\",status_class=\"2xx\"} 7\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
