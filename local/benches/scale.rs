@@ -23,13 +23,15 @@ use testing::{listen, sdk_config};
 use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::aws;
 use wafer_metrics::host::Host;
-use wafer_metrics::refresh::{Order, Refresh, Report};
-use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
+use wafer_metrics::clock::Clock;
+use wafer_metrics::refresh::{Command, Refresh, Report};
+use wafer_metrics::request_logs::Polling;
+use wafer_metrics::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
+use wafer_metrics::watermark::{Stride, Watermark};
 use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
-use wafer_metrics::sketch::Sketch;
-use wafer_metrics::summary::Summary;
-use wafer_metrics::window::Minute;
+use wafer_metrics::summary::{Distribution, StatusCounts, Summary};
+use wafer_metrics::window::{Hour, Minute};
 
 const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is told.
@@ -72,16 +74,19 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         }
         let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
+        let athena_clock = testing::clock::Clock::new(now());
         let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
-        tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
+        tokio::spawn(Athena::new(engine, athena_clock.shared()).serve(listener));
         let rollups = RollupWriter::new(client(database), tables::ROLLUPS.to_owned());
         let through = Minute::floor(now()).plus(-3 - i64::try_from(RUNS).unwrap());
-        rollups.advance(&Watermark { through, sealed: through.hour(), caught_up_at: None }).await.unwrap();
+        rollups.put_watermark(&watermark(through, through.hour()), None).await.unwrap();
         let refresh = refresher(database, athena);
         let run = async |ago: usize| -> (Duration, Report) {
             let (started, now) = (Instant::now(), now() - SignedDuration::from_mins(i64::try_from(ago).unwrap()));
             let deadline = tokio::time::Instant::now() + Duration::from_mins(10);
-            let report = refresh.run(Order::CatchUp, now, deadline).await.unwrap();
+            athena_clock.set(now);
+            let (report, result) = refresh.run(Command::CatchUp, Clock::start(now), deadline).await;
+            result.unwrap();
             (started.elapsed(), report)
         };
         let (cold_time, cold) = run(RUNS).await;
@@ -117,16 +122,19 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
             let minute = through.plus(-ago);
             let summary = summary(requests_a_minute);
             if minute >= sealed.start() || ago > MINUTES - 60 {
-                rollups.put(&host, Period::Minute(minute), &summary, now()).await.unwrap();
+                let minutes = vec![MinuteChange { period: minute, summary, replaces: None }];
+                let transaction = Transaction { minutes, hour: None, total: None, as_of: now() };
+                rollups.write(&host, &transaction).await.unwrap();
             }
             if minute == minute.hour().start() && minute.hour() < sealed {
                 let mut hour = Summary::default();
                 (0..60).for_each(|_| hour.merge(&summary));
-                rollups.put(&host, Period::Hour(minute.hour()), &hour, now()).await.unwrap();
+                let change = HourChange { period: minute.hour(), summary: hour, replaces: None };
+                rollups.put_hour(&host, &change, now()).await.unwrap();
             }
         }
     }
-    rollups.advance(&Watermark { through, sealed, caught_up_at: None }).await.unwrap();
+    rollups.put_watermark(&watermark(through, sealed), None).await.unwrap();
     let scrape = Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), &dynamodb);
     let mut times = Vec::new();
     for run in 0..=20 {
@@ -180,26 +188,32 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
+/// A watermark of minutes that are all settled.
+fn watermark(through: Minute, sealed: Hour) -> Watermark {
+    let stride = Stride::LONGEST;
+    Watermark { through, settled: through, sealed, sealing: None, stride, last_row: None, caught_up_at: None }
+}
+
 /// Latencies spread over a decade and a half, as real ones are.
 fn summary(requests: u64) -> Summary {
-    let sketch = |centre: i32| {
-        let mut sketch = Sketch::default();
+    let distribution = |centre: i32| {
+        let mut distribution = Distribution { sum: u128::from(requests) * 1_000_000, ..Distribution::default() };
         for spread in 0..requests.min(120) {
             let bucket = centre + i32::try_from(spread).unwrap() * 2 - 120;
-            sketch.add(bucket, requests.div_ceil(requests.min(120))).unwrap();
+            distribution.sketch.add(bucket, requests.div_ceil(requests.min(120))).unwrap();
         }
-        sketch
+        distribution
     };
+    let mut statuses = StatusCounts::default();
+    statuses.add(200, requests);
     Summary {
-        requests,
-        requests_2xx: requests,
+        statuses,
         input_tokens: u128::from(requests) * 1_155,
         output_tokens: u128::from(requests) * 211,
         cache_read_tokens: u128::from(requests) * 293,
-        ttft: sketch(-190),
-        duration: sketch(85),
-        speed: sketch(364),
-        ..Summary::default()
+        ttft: distribution(-190),
+        duration: distribution(85),
+        speed: distribution(364),
     }
 }
 
@@ -231,7 +245,7 @@ fn write(folder: &Path, hosts: &[&'static str], from: Timestamp, to: Timestamp, 
 
 fn refresher(database: SocketAddr, athena: SocketAddr) -> Refresh {
     let settings = RefreshSettings::read(functions::setting).unwrap();
-    Refresh::new(settings, aws::athena(&sdk_config(athena)), client(database))
+    Refresh::new(settings, aws::athena(&sdk_config(athena)), Polling::default(), client(database))
 }
 
 fn client(database: SocketAddr) -> aws_sdk_dynamodb::Client {

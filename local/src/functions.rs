@@ -11,6 +11,7 @@ use serde_json::Value;
 use wafer_metrics::aws;
 use wafer_metrics::error::chain;
 use wafer_metrics::refresh::{HandleError, Refresh, Report};
+use wafer_metrics::request_logs::Polling;
 use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings, SettingsError};
 
@@ -40,7 +41,12 @@ impl Functions {
         let (dynamodb, athena) = (sdk_config(dynamodb_url), sdk_config(athena_url));
         Ok(Self {
             scrape: Scrape::new(ScrapeSettings::read(setting)?, &aws::dynamodb_for_scrape(&dynamodb)),
-            refresh: Refresh::new(RefreshSettings::read(setting)?, aws::athena(&athena), aws::dynamodb_for_refresh(&dynamodb)),
+            refresh: Refresh::new(
+                RefreshSettings::read(setting)?,
+                aws::athena(&athena),
+                Polling::default(),
+                aws::dynamodb_for_refresh(&dynamodb),
+            ),
         })
     }
 

@@ -283,7 +283,7 @@ impl Stack {
 
 /// How many minutes the watermark is behind.
 async fn minutes_left(rollups: &RollupWriter, now: Timestamp) -> Result<u64, Cause> {
-    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.through.start());
+    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.value.through.start());
     Ok(u64::try_from(now.duration_since(through).as_mins()).unwrap_or_default())
 }
 
