@@ -1,6 +1,7 @@
 # Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all
+.PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test \
+  test-deploy
 
 run:
 	cargo build --workspace --locked
@@ -58,13 +59,19 @@ build: target/python/tools/ready
 	for format in binary zip; do PATH="$(TOOLS)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
 	  $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
 
+SAM_DEPLOY = PATH="$(TOOLS)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+  --no-fail-on-empty-changeset \
+  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
+
 # make deploy BUCKET=… TOPIC=arn:… [ARCH=…] [STACK=…] [PARAMETERS="Name=value …"]
+# A new stack protects its tables only once it is there: a creation that fails leaves nothing behind.
 deploy: target/python/tools/ready
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
+	cargo fetch --locked
 	PATH="$(TOOLS)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
-	PATH="$(TOOLS)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
-	  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
+	aws cloudformation describe-stacks --stack-name $(STACK) > /dev/null 2>&1 || $(SAM_DEPLOY) TablesProtected=no
+	$(SAM_DEPLOY) TablesProtected=yes
 
 # The region only says which resources the linters know of.
 check-template: target/python/tools/ready
@@ -89,3 +96,18 @@ invoke-all: target/python/tools/ready
 	cargo build --workspace --locked
 	PATH="$(TOOLS)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
 	python3 deploy/invoke.py target/rehearsal/lambda --all target/debug/local-stack
+
+# --- Running it: docs/operations.md ---
+
+# make keys ARGS="issue chat.example.com"
+keys: target/python/keys/ready
+	@target/python/keys/bin/python deploy/keys.py --stack $(STACK) $(ARGS)
+
+# Sets each alarm to ALARM and back, or only those of ALARMS="refresh-lag …".
+alarm-test: target/python/keys/ready
+	target/python/keys/bin/python deploy/try_alarms.py --stack $(STACK) $(ALARMS)
+
+# These tools, against a local stack and an AWS emulator.
+test-deploy: target/python/tests/ready
+	cargo build --workspace --locked
+	target/python/tests/bin/python -m pytest deploy/tests

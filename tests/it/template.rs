@@ -144,9 +144,9 @@ fn what_cannot_be_made_again_outlives_the_stack() {
         let resource = &template["Resources"][name];
         let recoverable = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         let promises = [
-            resource["DeletionPolicy"] == "Retain",
+            resource["DeletionPolicy"] == "RetainExceptOnCreate",
             resource["UpdateReplacePolicy"] == "Retain",
-            table["DeletionProtectionEnabled"] == true,
+            tagged(&table["DeletionProtectionEnabled"]).is_some_and(|(_, branches)| branches[0] == "ProtectTables"),
             *recoverable == true,
         ];
         assert!(promises.iter().all(|promise| *promise == promises[0]), "{name} is kept in part: {promises:?}");
@@ -155,6 +155,148 @@ fn what_cannot_be_made_again_outlives_the_stack() {
         }
     }
     assert_eq!(kept, ["ApiKeysTable", "RollupsTable"].into());
+    assert_eq!(template["Parameters"]["TablesProtected"]["Default"], "yes");
+    // A creation that fails deletes what it made, which nothing may protect yet.
+    let makefile = include_str!("../../Makefile");
+    assert!(makefile.contains("$(SAM_DEPLOY) TablesProtected=no\n") && makefile.contains("$(SAM_DEPLOY) TablesProtected=yes\n"));
+}
+
+#[test]
+fn tables_cost_no_key_of_kms() {
+    for (name, table) in resources(&template(), "AWS::DynamoDB::Table") {
+        assert_eq!(table["SSESpecification"]["SSEEnabled"], false, "{name}");
+    }
+}
+
+/// Whether a pattern lets through only characters that it names, and of those none that means more than itself in an ARN.
+fn names_its_characters(pattern: &str) -> bool {
+    let mut outside = String::new();
+    for part in pattern.split_inclusive(']') {
+        let (text, class) = part.split_once('[').unwrap_or((part, ""));
+        if class.starts_with('^') || class.contains(['*', '?', '$', '{', '"', '\\']) {
+            return false;
+        }
+        outside.push_str(text);
+    }
+    !outside.contains(['.', '\\']) && !outside.contains("[")
+}
+
+#[test]
+fn no_parameter_takes_a_wildcard_into_a_policy() {
+    let template = template();
+    for (name, parameter) in template["Parameters"].as_mapping().unwrap() {
+        if parameter["Type"] == "Number" || !parameter["AllowedValues"].is_null() {
+            continue;
+        }
+        let pattern = parameter["AllowedPattern"].as_str().unwrap_or(".");
+        assert!(names_its_characters(pattern), "{name:?} takes {pattern}");
+    }
+}
+
+#[test]
+fn the_refresh_lists_and_decrypts_only_what_its_queries_need() {
+    let template = template();
+    let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == "RefreshRole").unwrap();
+    let mut keys = 0;
+    for statement in statements(role) {
+        let actions = texts(&statement["Action"]);
+        if actions.contains(&"s3:ListBucket") {
+            assert_eq!(actions, ["s3:ListBucket"]);
+            assert!(!texts(&statement["Condition"]["StringLike"]["s3:prefix"]).is_empty(), "{statement:?}");
+        }
+        if actions.contains(&"kms:Decrypt") {
+            assert_eq!(statement["Condition"]["StringLike"]["kms:ViaService"], "s3.*.amazonaws.com", "{statement:?}");
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, 2);
+}
+
+#[test]
+fn results_travel_encrypted_only() {
+    let template = template();
+    let (_, policy) = resources(&template, "AWS::S3::BucketPolicy").next().unwrap();
+    assert_eq!(texts(&policy["Bucket"]), ["ResultsBucket"]);
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!((statement["Effect"].as_str(), statement["Action"].as_str()), (Some("Deny"), Some("s3:*")));
+    assert_eq!(texts(&statement["Resource"]), ["ResultsBucket.Arn", "${ResultsBucket.Arn}/*"]);
+    assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], "false");
+}
+
+#[test]
+fn scrapers_have_a_ceiling_that_strangers_on_other_paths_do_not_use_up() {
+    let template = template();
+    let (_, stage) = resources(&template, "AWS::ApiGatewayV2::Stage").next().unwrap();
+    let default = |value: &Value| template["Parameters"][texts(value)[0]]["Default"].as_u64().unwrap();
+    let throttle = |settings: &Value| (default(&settings["ThrottlingRateLimit"]), default(&settings["ThrottlingBurstLimit"]));
+    assert_eq!(throttle(&stage["DefaultRouteSettings"]), (1000, 2000));
+    let own = stage["RouteSettings"].as_mapping().unwrap();
+    assert_eq!(own.keys().collect::<Vec<_>>(), ["$default"]);
+    assert_eq!(throttle(&stage["RouteSettings"]["$default"]), (20, 40));
+    // Every route is there before its settings.
+    let routes: BTreeSet<_> = resources(&template, "AWS::ApiGatewayV2::Route").map(|(name, _)| name).collect();
+    let first: BTreeSet<_> = texts(&template["Resources"]["Stage"]["DependsOn"]).into_iter().collect();
+    assert_eq!(first, routes);
+    let keys: BTreeSet<_> = resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| texts(&route["RouteKey"])[0]).collect();
+    assert_eq!(keys, ["$default", "GET /v1/endpoints/metrics/prometheus"].into());
+}
+
+#[test]
+fn with_a_domain_the_api_has_no_other_name() {
+    let template = template();
+    let (_, api) = resources(&template, "AWS::ApiGatewayV2::Api").next().unwrap();
+    let (_, branches) = tagged(&api["DisableExecuteApiEndpoint"]).unwrap();
+    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"HasDomain".into(), &true.into(), &false.into()));
+}
+
+#[test]
+fn the_gateways_refusals_are_counted_from_what_its_log_says() {
+    let template = template();
+    let (_, stage) = resources(&template, "AWS::ApiGatewayV2::Stage").next().unwrap();
+    let format = texts(&stage["AccessLogSettings"]["Format"])[0];
+    let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
+    for chosen_by_callers in ["$context.path", "userAgent", "httpMethod", "domainName", "header"] {
+        assert!(!format.contains(chosen_by_callers), "the access log holds {chosen_by_callers}");
+    }
+    let (_, filter) = resources(&template, "AWS::Logs::MetricFilter").next().unwrap();
+    let conditions: Vec<_> = texts(&filter["FilterPattern"])[0].split("$.").skip(1).collect();
+    let mut meanings = conditions.iter().map(|condition| {
+        let (field, comparison) = condition.split_once(' ').unwrap();
+        (fields[field].as_str(), comparison.split(')').next().unwrap())
+    });
+    assert_eq!(meanings.next(), Some(("$context.status", "= \"429\"")));
+    assert_eq!(meanings.next(), Some(("$context.error.message", "!= \"-\"")));
+    assert_eq!(meanings.next(), Some(("$context.routeKey", "!= \"$default\"")));
+    assert_eq!(meanings.next(), None);
+
+    let counted = &filter["MetricTransformations"][0];
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let watched = alarms.filter(|(_, alarm)| {
+        texts(&alarm["Namespace"]) == texts(&counted["MetricNamespace"]) && alarm["MetricName"] == counted["MetricName"]
+    });
+    assert_eq!(watched.count(), 1);
+}
+
+#[test]
+fn a_table_that_refuses_what_a_function_does_raises_an_alarm() {
+    let template = template();
+    let mut watched = BTreeSet::new();
+    for (_, alarm) in resources(&template, "AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == "AWS/DynamoDB") {
+        let dimension = &alarm["Dimensions"][0];
+        assert_eq!(dimension["Name"], "TableName");
+        watched.insert((texts(&dimension["Value"])[0], alarm["MetricName"].as_str().unwrap()));
+    }
+    let mut used = BTreeSet::new();
+    for (name, role) in resources(&template, "AWS::IAM::Role") {
+        for (table, action) in actions_on_tables(role) {
+            let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem"].contains(&action);
+            // What the refresh could not read it reads a minute later.
+            if writes || name == "ScrapeRole" {
+                used.insert((table, if writes { "WriteThrottleEvents" } else { "ReadThrottleEvents" }));
+            }
+        }
+    }
+    assert_eq!(watched, used);
 }
 
 /// The alarms' names without the stack's, each with the name of its resource.
