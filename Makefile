@@ -1,6 +1,6 @@
 # Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test \
+.PHONY: run test lint bench trino conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test \
   test-deploy
 
 run:
@@ -18,6 +18,11 @@ lint:
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
 bench:
 	cargo bench --workspace --locked --profile dev --bench scale
+
+# The local Athena against a real Trino, which wants Java 24 or later, and Maven to get it. TRINO_CACHE is where it is kept.
+trino: target/python/trino/ready
+	cargo build --workspace --locked
+	PYTHONPATH=deploy target/python/trino/bin/python testing/trino
 
 # --- The client kit: docs/clients.md ---
 
