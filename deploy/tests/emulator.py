@@ -64,10 +64,11 @@ class Emulator:
 
     def create(self, template: str, name: str, topic: str, **others: str) -> tuple[str, dict[str, str]]:
         """How the creation ended, and the stack's outputs."""
-        cloudformation = self.client("cloudformation")
-        cloudformation.create_stack(
+        # Too long to be sent along.
+        self.client("s3").put_object(Bucket="code", Key=f"{name}.yaml", Body=template.encode())
+        self.client("cloudformation").create_stack(
             StackName=name,
-            TemplateBody=template,
+            TemplateURL=f"http://127.0.0.1:{self.port}/code/{name}.yaml",
             Parameters=self.parameters(topic, **others),
             Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
@@ -88,6 +89,29 @@ def test_once_it_is_there_the_stack_protects_what_cannot_be_made_again(deployed:
         for output in ("ApiKeysTable", "RollupsTable", "HeartbeatsTable")
     }
     assert protected == {"ApiKeysTable": True, "RollupsTable": True, "HeartbeatsTable": False}
+
+
+def test_keys_are_put_into_the_stacks_table(deployed: Deployed) -> None:
+    command = [sys.executable, str(ROOT / "deploy/keys.py")]
+    done = subprocess.run(
+        [*command, "issue", "chat.example.com"],
+        env=deployed.aws.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    digits = hashlib.sha256(done.stdout.strip().encode()).hexdigest()
+    key = {"key_hash": {"S": digits}}
+    item = deployed.aws.client("dynamodb").get_item(TableName=deployed.outputs["ApiKeysTable"], Key=key)["Item"]
+    assert item["endpoints"] == {"SS": ["chat.example.com"]}
+    done = subprocess.run(
+        [*command, "--stack", "nobodys", "list"],
+        env=deployed.aws.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.startswith("AWS: ")) == (1, True)
 
 
 def test_each_alarm_that_is_tried_reaches_the_topic_and_is_over(deployed: Deployed) -> None:

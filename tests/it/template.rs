@@ -345,7 +345,13 @@ fn alarms_watch_metrics_that_the_functions_write() {
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
         let metric = alarm["MetricName"].as_str().unwrap();
-        assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
+        let dimensions = alarm["Dimensions"].as_sequence().unwrap();
+        if let Some(code) = dimensions.iter().find(|dimension| dimension["Name"] == "Code") {
+            let (code, codes) = (code["Value"].as_str().unwrap(), include_str!("../../docs/contract.md"));
+            assert!(sources.contains(&format!("with_one_by_code(\"{metric}\"")) && codes.contains(&format!("| `{code}` |")));
+        } else {
+            assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
+        }
         watched += 1;
     }
     assert!(watched >= 6);
