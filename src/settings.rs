@@ -56,7 +56,7 @@ impl ScrapeSettings {
     ///
     /// # Errors
     /// Names every fault.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
         let settings = Self {
             api_keys_table: reader.required("API_KEYS_TABLE"),
@@ -74,7 +74,7 @@ impl RefreshSettings {
     ///
     /// # Errors
     /// Names every fault.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
         let settings = Self {
             rollups_table: reader.required("ROLLUPS_TABLE"),
@@ -123,10 +123,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn seconds(&mut self, name: &str, default: i64, range: std::ops::RangeInclusive<i64>) -> SignedDuration {
         let seconds = match (self.lookup)(name) {
             None => default,
-            Some(value) => i64::from_str(&value)
-                .ok()
-                .filter(|seconds| range.contains(seconds))
-                .unwrap_or_else(|| self.fault(format!("{name} must be whole seconds from {} to {}", range.start(), range.end()))),
+            Some(value) => i64::from_str(&value).ok().filter(|seconds| range.contains(seconds)).unwrap_or_else(|| {
+                self.fault(format!("{name} must be whole seconds from {} to {}", range.start(), range.end()))
+            }),
         };
         SignedDuration::from_secs(seconds)
     }
@@ -156,21 +155,29 @@ mod tests {
         |name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
     }
 
-    const SCRAPE: [(&str, &str); 4] =
-        [("API_KEYS_TABLE", "keys"), ("RATE_LIMITS_TABLE", "limits"), ("HEARTBEATS_TABLE", "beats"), ("ROLLUPS_TABLE", "rollups")];
+    const SCRAPE: [(&str, &str); 4] = [
+        ("API_KEYS_TABLE", "keys"),
+        ("RATE_LIMITS_TABLE", "limits"),
+        ("HEARTBEATS_TABLE", "beats"),
+        ("ROLLUPS_TABLE", "rollups"),
+    ];
 
     #[test]
     fn optional_settings_have_the_contracts_defaults() {
-        assert_eq!(ScrapeSettings::read(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(600));
-        let refresh =
-            [("ROLLUPS_TABLE", "r"), ("ATHENA_DATABASE", "wafer"), ("ATHENA_WORKGROUP", "w"), ("REQUEST_LOGS_TABLE", "request_logs")];
-        let settings = RefreshSettings::read(lookup(&refresh)).unwrap();
+        assert_eq!(ScrapeSettings::from_lookup(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(600));
+        let refresh = [
+            ("ROLLUPS_TABLE", "r"),
+            ("ATHENA_DATABASE", "wafer"),
+            ("ATHENA_WORKGROUP", "w"),
+            ("REQUEST_LOGS_TABLE", "request_logs"),
+        ];
+        let settings = RefreshSettings::from_lookup(lookup(&refresh)).unwrap();
         assert_eq!((settings.log_settle.as_secs(), settings.late_arrival.as_secs()), (90, 600));
     }
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let faults = RefreshSettings::read(lookup(&[
+        let faults = RefreshSettings::from_lookup(lookup(&[
             ("ROLLUPS_TABLE", " "),
             ("ATHENA_DATABASE", "wafer; DROP"),
             ("REQUEST_LOGS_TABLE", "1logs"),

@@ -20,18 +20,18 @@ use local_stack::traffic::Row;
 use serde_json::{Value, json};
 use testing::dynamodb::{self, tables};
 use testing::{listen, sdk_config};
-use wafer_metrics::api_key::KeyHash;
-use wafer_metrics::aws;
-use wafer_metrics::host::Host;
+use wafer_metrics::answer::Service;
 use wafer_metrics::clock::Clock;
+use wafer_metrics::model::api_key::KeyHash;
+use wafer_metrics::model::host::Host;
+use wafer_metrics::model::summary::{Distribution, StatusCounts, Summary};
+use wafer_metrics::model::watermark::{Stride, Watermark};
+use wafer_metrics::model::window::{Hour, Minute};
 use wafer_metrics::refresh::{Command, Refresh, Report};
-use wafer_metrics::request_logs::Polling;
-use wafer_metrics::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
-use wafer_metrics::watermark::{Stride, Watermark};
-use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
-use wafer_metrics::summary::{Distribution, StatusCounts, Summary};
-use wafer_metrics::window::{Hour, Minute};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
+use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
 
 const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is told.
@@ -45,7 +45,9 @@ fn now() -> Timestamp {
 #[tokio::main]
 async fn main() {
     let millions = std::env::var("ROWS").unwrap_or_else(|_| "1,10".to_owned());
-    println!("| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |");
+    println!(
+        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for millions in millions.split(',') {
         let rows_a_day = millions.trim().parse::<u64>().unwrap() * 1_000_000;
@@ -64,7 +66,8 @@ async fn main() {
 /// Refreshes of one more minute, over logs of 2 and of 24 h.
 async fn refreshes(rows_a_day: u64, endpoints: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let hosts: Vec<&'static str> = (0..endpoints).map(|number| -> &'static str { format!("h{number}.example").leak() }).collect();
+    let hosts: Vec<&'static str> =
+        (0..endpoints).map(|number| -> &'static str { format!("h{number}.example").leak() }).collect();
     let gap_us = 86_400_000_000 / i64::try_from(rows_a_day).unwrap();
     let hour_before = |ago: i64| now() - SignedDuration::from_hours(ago);
     for hours in [2, 24] {
@@ -135,7 +138,7 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
         }
     }
     rollups.put_watermark(&watermark(through, sealed), None).await.unwrap();
-    let scrape = Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), &dynamodb);
+    let scrape = Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), &dynamodb);
     let mut times = Vec::new();
     for run in 0..=20 {
         times.push(scraped(&scrape, &dynamodb, &hosts, run).await);
@@ -149,11 +152,15 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
 }
 
 /// One scrape with a key of its own.
-async fn scraped(scrape: &Scrape, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String], run: usize) -> Duration {
+async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String], run: usize) -> Duration {
     let key = format!("Bearer benchmark-key-{run}");
-    let hash = KeyHash::of_authorization(key.as_bytes()).unwrap().as_str().to_owned();
+    let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
     let put = dynamodb.put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
-    put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", AttributeValue::Ss(hosts.to_vec())).send().await.unwrap();
+    put.item("kind", AttributeValue::S("metrics".to_owned()))
+        .item("endpoints", AttributeValue::Ss(hosts.to_vec()))
+        .send()
+        .await
+        .unwrap();
     let mut event: Value = serde_json::from_str(include_str!("../../events/scrape.json")).unwrap();
     event["headers"]["authorization"] = key.clone().into();
     event["headers"]["x-prometheus-scrape-timeout-seconds"] = "25".into();
@@ -173,7 +180,11 @@ async fn stored_bytes(dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String]) -> 
     let mut bytes = 0;
     for host in hosts {
         let query = dynamodb.query().table_name(tables::ROLLUPS).key_condition_expression("endpoint = :endpoint");
-        let items = query.expression_attribute_values(":endpoint", AttributeValue::S(host.clone())).into_paginator().items().send();
+        let items = query
+            .expression_attribute_values(":endpoint", AttributeValue::S(host.clone()))
+            .into_paginator()
+            .items()
+            .send();
         let items: Vec<_> = items.collect::<Result<Vec<_>, _>>().await.unwrap();
         bytes += items.iter().flatten().map(|(name, value)| name.len() + size(value)).sum::<usize>();
     }
@@ -244,7 +255,7 @@ fn write(folder: &Path, hosts: &[&'static str], from: Timestamp, to: Timestamp, 
 }
 
 fn refresher(database: SocketAddr, athena: SocketAddr) -> Refresh {
-    let settings = RefreshSettings::read(functions::setting).unwrap();
+    let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
     Refresh::new(settings, aws::athena(&sdk_config(athena)), Polling::default(), client(database))
 }
 

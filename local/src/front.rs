@@ -42,7 +42,11 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// # Errors
 ///
 /// When the listener's own address cannot be had.
-pub async fn serve<Clock, Handler, Answer, Failure>(listener: TcpListener, clock: Clock, handler: Handler) -> io::Result<()>
+pub async fn serve<Clock, Handler, Answer, Failure>(
+    listener: TcpListener,
+    clock: Clock,
+    handler: Handler,
+) -> io::Result<()>
 where
     Clock: Fn() -> Timestamp + Clone + Send + Sync + 'static,
     Handler: Fn(Value) -> Answer + Clone + Send + Sync + 'static,

@@ -38,7 +38,9 @@ const DISTINCT_COLUMNS: [&str; 4] = ["request_id", "ended_at", "ttft_ms", "total
 pub fn write(directory: &Path, name: &str, mut rows: Vec<Row>) -> Result<Vec<PathBuf>, LogWriteError> {
     let hour = |row: &Row| row.delivered_at_ms.div_euclid(HOUR_MS);
     rows.sort_by_key(|row| (hour(row), row.ended_at_ms));
-    rows.chunk_by(|a, b| hour(a) == hour(b)).map(|rows| write_hour(&directory.join(partition(hour(&rows[0]))?), name, rows)).collect()
+    rows.chunk_by(|a, b| hour(a) == hour(b))
+        .map(|rows| write_hour(&directory.join(partition(hour(&rows[0]))?), name, rows))
+        .collect()
 }
 
 /// Why request logs could not be written.
@@ -90,10 +92,14 @@ fn encode(file: File, rows: &[Row]) -> Result<(), ParquetError> {
 }
 
 fn properties() -> WriterProperties {
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     DISTINCT_COLUMNS
         .into_iter()
-        .fold(properties, |properties, column| properties.set_column_dictionary_enabled(ColumnPath::from(column), false))
+        .fold(properties, |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
+        })
         .build()
 }
 
@@ -117,7 +123,9 @@ fn schema() -> Schema {
 }
 
 fn batch(schema: &Arc<Schema>, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
-    let text = |value: fn(&Row) -> &'static str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(value))) };
+    let text = |value: fn(&Row) -> &'static str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
+    };
     let count = |value: fn(&Row) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(value))) };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(Row::request_id))),
@@ -223,7 +231,10 @@ mod tests {
         let files = write(folder.path(), "batch", rows).unwrap();
         assert_eq!(
             files,
-            [folder.path().join("hour=2026-11-24-23/batch.parquet"), folder.path().join("hour=2026-11-25-00/batch.parquet"),]
+            [
+                folder.path().join("hour=2026-11-24-23/batch.parquet"),
+                folder.path().join("hour=2026-11-25-00/batch.parquet"),
+            ]
         );
         for file in files {
             assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const CHAT: (&str, &[u8]) = ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_conv.csv.gz"));
-const CODE: (&str, &[u8]) = ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_code.csv.gz"));
+const CHAT: (&str, &[u8]) =
+    ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_conv.csv.gz"));
+const CODE: (&str, &[u8]) =
+    ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_code.csv.gz"));
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -298,7 +300,10 @@ mod tests {
 
     #[test]
     fn a_file_without_the_header_or_without_a_pace_is_refused() {
-        assert_eq!(message("a,b,c\n"), "traces/x.csv line 1: expected the header TIMESTAMP,ContextTokens,GeneratedTokens");
+        assert_eq!(
+            message("a,b,c\n"),
+            "traces/x.csv line 1: expected the header TIMESTAMP,ContextTokens,GeneratedTokens"
+        );
         let no_pace = "traces/x.csv: a trace needs at least two calls at different times";
         let lines: Vec<&str> = PLAIN.lines().collect();
         assert_eq!(message(lines[0]), no_pace);

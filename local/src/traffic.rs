@@ -137,7 +137,8 @@ impl Traffic {
             error_code: outcome.error_code,
             delivered_at_ms: ended_at_ms + delivery.delay_ms,
         };
-        let second_copy = delivery.second_delay_ms.map(|delay_ms| Row { delivered_at_ms: ended_at_ms + delay_ms, ..row });
+        let second_copy =
+            delivery.second_delay_ms.map(|delay_ms| Row { delivered_at_ms: ended_at_ms + delay_ms, ..row });
         (row, second_copy)
     }
 }

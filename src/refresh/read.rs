@@ -13,11 +13,11 @@ use super::RefreshError;
 use super::plan::{self, Reading};
 use super::run::{NotAdvanced, Run, milliseconds};
 use super::store::{Hours, Store, StoreReport};
-use crate::host::Host;
-use crate::request_logs::{MinuteRow, query};
-use crate::summary::Summary;
-use crate::watermark::{Stride, Watermark};
-use crate::window::{Hour, Minute};
+use crate::model::host::Host;
+use crate::model::summary::Summary;
+use crate::model::watermark::{Stride, Watermark};
+use crate::model::window::{Hour, Minute};
+use crate::stores::request_logs::{MinuteRow, query};
 
 /// Kept back for sealing from every reading step but the first, while an hour is due.
 const SEAL_TIME: Duration = Duration::from_secs(10);
@@ -96,7 +96,14 @@ impl Run<'_> {
         self.report.scanned_bytes += answer.scanned_bytes;
         self.check_clock(asked_at, answer.submitted_at)?;
         let submitted_at = answer.submitted_at;
-        let store = Store { refresh: self.refresh, range: piece, as_of: submitted_at, trusts_cache: self.trusts_cache, hours, by };
+        let store = Store {
+            refresh: self.refresh,
+            range: piece,
+            as_of: submitted_at,
+            trusts_cache: self.trusts_cache,
+            hours,
+            by,
+        };
         let mut endpoints = Endpoints::new(store);
         let (mut skipped, mut rows, mut last_row) = (0, 0, None);
         let mut page = answer.page(by).await?;

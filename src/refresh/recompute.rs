@@ -7,8 +7,8 @@ use super::RefreshError;
 use super::plan::REACH_MINUTES;
 use super::run::{NotAdvanced, Run};
 use super::store::Hours;
-use crate::watermark::Watermark;
-use crate::window::Minute;
+use crate::model::watermark::Watermark;
+use crate::model::window::Minute;
 
 /// A recomputation ends this long after its start, so that the schedule's next event, which waits meanwhile, is not dropped.
 const RECOMPUTE_TIME: Duration = Duration::from_secs(25);

@@ -10,10 +10,10 @@ use super::report::Report;
 use super::{Refresh, RefreshError};
 use crate::clock::Clock;
 use crate::error::DeadlinePassed;
-use crate::request_logs::query;
-use crate::rollups::Versioned;
-use crate::watermark::Watermark;
-use crate::window::Minute;
+use crate::model::watermark::Watermark;
+use crate::model::window::Minute;
+use crate::stores::request_logs::query;
+use crate::stores::rollups::Versioned;
 
 /// How far past the deadline the watermark may be put: what it records is stored already.
 const PUT_GRACE: Duration = Duration::from_secs(2);

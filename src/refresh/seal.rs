@@ -15,11 +15,11 @@ use super::run::{NotAdvanced, Run, milliseconds};
 use super::store::{FIRST_PAUSE, LONGEST_PAUSE, hour_change};
 use super::{Refresh, RefreshError};
 use crate::error::Cause;
-use crate::host::Host;
-use crate::request_logs::{HourCount, query};
-use crate::rollups::PutOutcome;
-use crate::watermark::{Sealing, Watermark};
-use crate::window::{Hour, Minute};
+use crate::model::host::Host;
+use crate::model::watermark::{Sealing, Watermark};
+use crate::model::window::{Hour, Minute};
+use crate::stores::request_logs::{HourCount, query};
+use crate::stores::rollups::PutOutcome;
 
 /// How often progress within an hour is put.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -86,7 +86,8 @@ impl Run<'_> {
         let after = self.mark.sealing.as_ref().map(|sealing| sealing.endpoint.clone());
         let mut progress_put = Instant::now();
         while let Some(page) = answer.page(deadline).await.map_err(RefreshError::Query)? {
-            let due = page.into_iter().flatten().filter(|count| after.as_ref().is_none_or(|after| count.endpoint > *after));
+            let due =
+                page.into_iter().flatten().filter(|count| after.as_ref().is_none_or(|after| count.endpoint > *after));
             let mut due = due.map(|count| seal_endpoint(refresh, hour, count, as_of));
             // In order, so that progress is a name.
             let mut sealing: FuturesOrdered<_> = due.by_ref().take(ENDPOINTS_AT_ONCE).collect();

@@ -30,7 +30,10 @@ pub enum Fault {
 
 impl Fault {
     pub fn server_error() -> Self {
-        Self::Answer(500, r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#.to_owned())
+        Self::Answer(
+            500,
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#.to_owned(),
+        )
     }
 
     pub fn throttled() -> Self {
@@ -152,7 +155,9 @@ impl Proxy {
             }
             Some(Fault::Answer(status, body)) => {
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n");
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n"
+                );
                 return caller.write(format!("{head}{body}").as_bytes()).await;
             }
             _ => {}
@@ -182,8 +187,9 @@ impl Proxy {
     fn note(&self, request: &[u8]) -> Option<Fault> {
         let text = String::from_utf8_lossy(request);
         let (head, body) = text.split_once("\r\n\r\n")?;
-        let operation =
-            head.lines().find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
+        let operation = head
+            .lines()
+            .find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let call = body["TableName"].as_str().map_or(operation.to_owned(), |table| format!("{operation} {table}"));
         let mut state = self.state.lock().unwrap();

@@ -7,10 +7,10 @@ use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
 use testing::proxy::{Fault, Proxy};
 use testing::sdk_config;
-use wafer_metrics::aws;
 use wafer_metrics::refresh::Refresh;
-use wafer_metrics::request_logs::Polling;
 use wafer_metrics::settings::RefreshSettings;
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
 
 use crate::log::lines_with;
 use crate::setup::*;
@@ -31,7 +31,8 @@ const COUNTS: [&str; 9] = [
 /// The embedded-metric-format line of a run at that time.
 async fn metrics(proxy: &Proxy, now: Timestamp) -> Value {
     let given = |name: &str| name.ends_with("_TABLE") || name.starts_with("ATHENA_");
-    let settings = RefreshSettings::read(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
+    let settings =
+        RefreshSettings::from_lookup(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
     let config = sdk_config(proxy.address);
     let refresh = Refresh::new(settings.unwrap(), aws::athena(&config), Polling::default(), client(proxy.address));
     let mut context = Context::default();
@@ -44,7 +45,9 @@ async fn metrics(proxy: &Proxy, now: Timestamp) -> Value {
     let mut line = lines.remove(0);
     assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
     assert_eq!(line["Function"], "wafer-metrics-refresh");
-    line.as_object_mut().unwrap().retain(|name, _| !["_aws", "Function", "RefreshMilliseconds"].contains(&name.as_str()));
+    line.as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["_aws", "Function", "RefreshMilliseconds"].contains(&name.as_str()));
     line
 }
 

@@ -53,7 +53,12 @@ impl<E: Engine> Athena<E> {
     /// Over an engine, at the times that `clock` tells.
     #[must_use]
     pub fn new(engine: E, clock: Clock) -> Self {
-        Self { engine: Arc::new(engine), executions: Executions::new(Arc::clone(&clock)), clock, page_delay: Duration::ZERO }
+        Self {
+            engine: Arc::new(engine),
+            executions: Executions::new(Arc::clone(&clock)),
+            clock,
+            page_delay: Duration::ZERO,
+        }
     }
 
     /// Answers each page of results after so long.
@@ -85,7 +90,9 @@ impl<E: Engine> Athena<E> {
     async fn apply(&self, command: Command) -> Result<Value, Fault> {
         match command {
             Command::Start(start) => self.start(start),
-            Command::Get { id } => Ok(self.executions.read(&id, |execution| protocol::query_execution(execution, (self.clock)()))?),
+            Command::Get { id } => {
+                Ok(self.executions.read(&id, |execution| protocol::query_execution(execution, (self.clock)()))?)
+            }
             Command::Results { id, page } => {
                 tokio::time::sleep(self.page_delay).await;
                 self.executions.read(&id, |execution| protocol::results(execution, &page))?

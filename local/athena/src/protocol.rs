@@ -142,12 +142,19 @@ impl Command {
     pub fn parse(target: &str, body: &[u8]) -> Result<Self, Fault> {
         match target.strip_prefix(TARGET_PREFIX) {
             Some("StartQueryExecution") => Start::parse(decode(body)?).map(Self::Start),
-            Some("GetQueryExecution") => decode(body).map(|body: ExecutionBody| Self::Get { id: body.query_execution_id }),
+            Some("GetQueryExecution") => {
+                decode(body).map(|body: ExecutionBody| Self::Get { id: body.query_execution_id })
+            }
             Some("GetQueryResults") => {
                 let body: ResultsBody = decode(body)?;
-                Ok(Self::Results { page: Page::parse(body.next_token.as_deref(), body.max_results)?, id: body.query_execution_id })
+                Ok(Self::Results {
+                    page: Page::parse(body.next_token.as_deref(), body.max_results)?,
+                    id: body.query_execution_id,
+                })
             }
-            Some("StopQueryExecution") => decode(body).map(|body: ExecutionBody| Self::Stop { id: body.query_execution_id }),
+            Some("StopQueryExecution") => {
+                decode(body).map(|body: ExecutionBody| Self::Stop { id: body.query_execution_id })
+            }
             _ => Err(Fault::UnknownOperation(target.to_owned())),
         }
     }
@@ -174,7 +181,12 @@ impl Start {
         if workgroup.is_empty() {
             return Err(invalid("WorkGroup must not be empty"));
         }
-        Ok(Self { query: body.query_string, token, database: body.query_execution_context.and_then(|context| context.database), workgroup })
+        Ok(Self {
+            query: body.query_string,
+            token,
+            database: body.query_execution_context.and_then(|context| context.database),
+            workgroup,
+        })
     }
 }
 
@@ -269,8 +281,12 @@ pub fn results(execution: &Execution, page: &Page) -> Result<Value, Fault> {
     }
     let header = result.columns.iter().map(|column| datum(Some(&column.name))).collect();
     let rows = result.rows.iter().map(|cells| cells.iter().map(|cell| datum(cell.as_deref())).collect());
-    let shown: Vec<Value> =
-        std::iter::once(header).chain(rows).skip(page.from).take(page.size).map(|data: Vec<Value>| json!({ "Data": data })).collect();
+    let shown: Vec<Value> = std::iter::once(header)
+        .chain(rows)
+        .skip(page.from)
+        .take(page.size)
+        .map(|data: Vec<Value>| json!({ "Data": data }))
+        .collect();
     let next = page.from + shown.len();
     let columns: Vec<Value> = result.columns.iter().map(column_info).collect();
     let mut reply = json!({

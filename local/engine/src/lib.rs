@@ -58,7 +58,8 @@ impl DataFusion {
     /// When `folder` is not a usable path, or the engine cannot be set up.
     pub fn new(folder: &Path, database: &str, table: &str) -> Result<Self, EngineError> {
         let settings = |error: DataFusionError| EngineError::Settings(error.strip_backtrace());
-        let mut config = SessionConfig::new().with_target_partitions(PARTITIONS).with_default_catalog_and_schema(CATALOG, database);
+        let mut config =
+            SessionConfig::new().with_target_partitions(PARTITIONS).with_default_catalog_and_schema(CATALOG, database);
         // Trino puts NULLs last in either direction.
         "nulls_last".clone_into(&mut config.options_mut().sql_parser.default_null_ordering);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc().map_err(settings)?;

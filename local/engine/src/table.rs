@@ -48,7 +48,9 @@ impl RequestLogs {
         let folder = StorePath::from_absolute_path(absolute).map_err(|error| unusable(error.to_string()))?;
         Ok(Self {
             folder,
-            schema: TableSchema::builder(file_schema()).with_table_partition_cols(vec![Field::new(HOUR, DataType::Utf8, true)]).build(),
+            schema: TableSchema::builder(file_schema())
+                .with_table_partition_cols(vec![Field::new(HOUR, DataType::Utf8, true)])
+                .build(),
         })
     }
 
@@ -70,11 +72,9 @@ impl RequestLogs {
         for (hour, folder) in passing(state, hours, filters)? {
             let listing = store.list_with_delimiter(Some(&folder)).await?;
             files.extend(
-                listing
-                    .objects
-                    .into_iter()
-                    .filter(is_log)
-                    .map(|file| PartitionedFile::from(file).with_partition_values(vec![ScalarValue::from(hour.as_str())])),
+                listing.objects.into_iter().filter(is_log).map(|file| {
+                    PartitionedFile::from(file).with_partition_values(vec![ScalarValue::from(hour.as_str())])
+                }),
             );
         }
         Ok(files)
@@ -118,8 +118,10 @@ impl TableProvider for RequestLogs {
             let schema = project_schema(self.schema.table_schema(), projection)?;
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let mut options =
-            TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
+        let mut options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..TableParquetOptions::default()
+        };
         // INT96 holds nanoseconds, whose range ends in 2262; read at the table's own unit, no date overflows.
         options.global.coerce_int96 = Some("ms".to_owned());
         let source = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
@@ -154,13 +156,17 @@ fn file_schema() -> SchemaRef {
 /// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file
 /// under such a name and then rename it; Athena leaves out what has no bytes.
 fn is_log(file: &ObjectMeta) -> bool {
-    file.size > 0 && file.location.filename().is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['.', '_']))
+    file.size > 0
+        && file.location.filename().is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['.', '_']))
 }
 
 /// Whether the folders' names alone decide `filter`.
 fn is_about_hours(filter: &Expr) -> bool {
     let columns = filter.column_refs();
-    !columns.is_empty() && columns.iter().all(|column| column.name == HOUR) && !filter.is_volatile() && !holds_subquery(filter)
+    !columns.is_empty()
+        && columns.iter().all(|column| column.name == HOUR)
+        && !filter.is_volatile()
+        && !holds_subquery(filter)
 }
 
 fn holds_subquery(filter: &Expr) -> bool {
@@ -169,7 +175,11 @@ fn holds_subquery(filter: &Expr) -> bool {
         .exists(|part| {
             Ok(matches!(
                 part,
-                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..)
+                Expr::ScalarSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::InSubquery(_)
+                    | Expr::SetComparison(_)
+                    | Expr::OuterReferenceColumn(..)
             ))
         })
         .unwrap_or(true)
@@ -182,7 +192,13 @@ fn passing(state: &dyn Session, hours: Vec<(String, StorePath)>, filters: &[Expr
     let schema = Arc::new(Schema::new(vec![Field::new(HOUR, DataType::Utf8, true)]));
     let names = StringArray::from_iter_values(hours.iter().map(|(hour, _)| hour));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(names)])?;
-    let passes = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?.evaluate(&batch)?.into_array(hours.len())?;
+    let passes =
+        state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?.evaluate(&batch)?.into_array(hours.len())?;
     let passes = passes.as_boolean();
-    Ok(hours.into_iter().enumerate().filter(|(index, _)| passes.is_valid(*index) && passes.value(*index)).map(|(_, hour)| hour).collect())
+    Ok(hours
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| passes.is_valid(*index) && passes.value(*index))
+        .map(|(_, hour)| hour)
+        .collect())
 }

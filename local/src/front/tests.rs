@@ -163,7 +163,8 @@ async fn cookies_stand_in_their_own_array() {
 
 #[tokio::test]
 async fn a_body_is_sent_as_base64() {
-    let request = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\na\0b\r\n0\r\n\r\n";
+    let request =
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\na\0b\r\n0\r\n\r\n";
     let event = event_of(request).await;
     assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("YQBi"), &json!(true)));
     assert_eq!(event["headers"]["content-length"], "3");

@@ -96,7 +96,9 @@ impl Stack {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_mins(1), polling).await.unwrap_or_else(|_| panic!("the query never became any of {wanted:?}"))
+        tokio::time::timeout(Duration::from_mins(1), polling)
+            .await
+            .unwrap_or_else(|_| panic!("the query never became any of {wanted:?}"))
     }
 
     async fn finish(&self, sql: &str) -> QueryExecution {
@@ -196,7 +198,11 @@ fn batch(rows: &[Row]) -> RecordBatch {
         ("model", texts(|_| Some("m")), true),
         ("status_code", column(rows.iter().map(|row| Some(row.status_code)).collect::<Int32Array>()), true),
         ("is_streaming", column(rows.iter().map(|row| Some(row.is_streaming)).collect::<BooleanArray>()), true),
-        ("ended_at", column(rows.iter().map(|row| row.ended_at.map(millis)).collect::<TimestampMillisecondArray>()), true),
+        (
+            "ended_at",
+            column(rows.iter().map(|row| row.ended_at.map(millis)).collect::<TimestampMillisecondArray>()),
+            true,
+        ),
         ("ttft_ms", column(rows.iter().map(|row| row.ttft_ms).collect::<Float64Array>()), true),
         ("total_latency_ms", column(rows.iter().map(|row| Some(row.total_latency_ms)).collect::<Float64Array>()), true),
         ("input_tokens", bigints(|row| row.input_tokens), true),
@@ -335,8 +341,10 @@ async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
     ];
     let cells = cells(&result);
     assert_eq!(cells[0], texts(&header.split_whitespace().collect::<Vec<_>>()));
-    let told: Vec<String> =
-        cells[1..].iter().map(|row| row.iter().map(|cell| cell.unwrap_or("NULL")).collect::<Vec<_>>().join(" | ")).collect();
+    let told: Vec<String> = cells[1..]
+        .iter()
+        .map(|row| row.iter().map(|cell| cell.unwrap_or("NULL")).collect::<Vec<_>>().join(" | "))
+        .collect();
     assert_eq!(told, rows);
     let columns = result.result_set().unwrap().result_set_metadata().unwrap().column_info();
     let types: Vec<&str> = columns.iter().map(ColumnInfo::r#type).collect();
@@ -389,7 +397,10 @@ async fn trinos_functions_mean_what_they_mean_in_trino() {
         )
         .await;
     stack
-        .answers("SELECT n FROM (VALUES (1), (NULL), (2)) AS t(n) ORDER BY n DESC", vec![texts(&["2"]), texts(&["1"]), texts(&["NULL"])])
+        .answers(
+            "SELECT n FROM (VALUES (1), (NULL), (2)) AS t(n) ORDER BY n DESC",
+            vec![texts(&["2"]), texts(&["1"]), texts(&["NULL"])],
+        )
         .await;
     stack.answers("SELECT array_agg(n) FROM (VALUES (1), (NULL)) AS t(n)", vec![texts(&["[1, null]"])]).await;
 }
@@ -449,7 +460,10 @@ async fn a_stopped_query_is_cancelled() {
     stack.reaches(&id, &[QueryExecutionState::Running]).await;
     let request = stack.client.get_query_results().query_execution_id(&id);
     let error = request.send().await.unwrap_err();
-    assert_eq!(code_and_message(&error), ("InvalidRequestException", "Query has not yet finished. Current state: RUNNING"));
+    assert_eq!(
+        code_and_message(&error),
+        ("InvalidRequestException", "Query has not yet finished. Current state: RUNNING")
+    );
 
     stack.client.stop_query_execution().query_execution_id(&id).send().await.unwrap();
 
@@ -458,7 +472,10 @@ async fn a_stopped_query_is_cancelled() {
     assert!(execution.status().unwrap().completion_date_time().is_some());
     let request = stack.client.get_query_results().query_execution_id(&id);
     let error = request.send().await.unwrap_err();
-    assert_eq!(code_and_message(&error), ("InvalidRequestException", "Query did not finish successfully. Final query state: CANCELLED"));
+    assert_eq!(
+        code_and_message(&error),
+        ("InvalidRequestException", "Query did not finish successfully. Final query state: CANCELLED")
+    );
 }
 
 #[tokio::test]
@@ -571,8 +588,11 @@ async fn row_groups_outside_the_time_range_are_not_scanned() {
     let rows = [vec![at("2026-11-24T20:00:00"); 5_000], vec![at("2026-11-24T20:30:00"); 5_000]].concat();
     let path = stack.hour("2026-11-24-20").join("a.parquet");
     write_parquet(&path, &batch(&rows), Some(5_000));
-    let sum =
-        |from| format!("SELECT count(request_id), count(endpoint), count(model) FROM request_logs WHERE ended_at >= TIMESTAMP '{from}'");
+    let sum = |from| {
+        format!(
+            "SELECT count(request_id), count(endpoint), count(model) FROM request_logs WHERE ended_at >= TIMESTAMP '{from}'"
+        )
+    };
 
     let all = scanned(&stack.finish(&sum("2026-11-24 20:00:00")).await);
     let half = scanned(&stack.finish(&sum("2026-11-24 20:15:00")).await);
@@ -666,7 +686,10 @@ async fn an_sql_error_fails_the_query_with_athenas_reason() {
 
         let id = execution.query_execution_id().unwrap();
         let error = stack.client.get_query_results().query_execution_id(id).send().await.unwrap_err();
-        assert_eq!(code_and_message(&error), ("InvalidRequestException", "Query did not finish successfully. Final query state: FAILED"));
+        assert_eq!(
+            code_and_message(&error),
+            ("InvalidRequestException", "Query did not finish successfully. Final query state: FAILED")
+        );
     }
     stack.answers(COUNT, vec![texts(&["0"])]).await;
 }

@@ -14,13 +14,13 @@ use local_stack::functions;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use wafer_metrics::api_key::KeyHash;
-use wafer_metrics::aws;
+use wafer_metrics::answer::Service;
 use wafer_metrics::clock::Clock;
+use wafer_metrics::model::api_key::KeyHash;
 use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
-use wafer_metrics::request_logs::Polling;
-use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
 
 use crate::logs::{self, Columns};
 use crate::oracle;
@@ -89,7 +89,7 @@ impl Stage {
 
     /// A cold instance of the refresh function.
     pub fn refresher(&self) -> Refresh {
-        let settings = RefreshSettings::read(functions::setting).unwrap();
+        let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(self.dynamodb.address));
         Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), Polling::default(), dynamodb)
     }
@@ -118,14 +118,14 @@ impl Stage {
     }
 
     /// A cold instance of the scrape function, straight at DynamoDB.
-    pub fn scraper(&self) -> Scrape {
+    pub fn scraper(&self) -> Service {
         scraper(&self.client())
     }
 
     /// Scrapes with a key that is good for these endpoints and has never been used.
-    pub async fn scrape(&self, scrape: &Scrape, endpoints: &[&str], now: Timestamp) -> (i64, String) {
+    pub async fn scrape(&self, scrape: &Service, endpoints: &[&str], now: Timestamp) -> (i64, String) {
         let key = format!("Bearer stage-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
-        let hash = KeyHash::of_authorization(key.as_bytes()).unwrap().as_str().to_owned();
+        let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
         let owned = AttributeValue::Ss(endpoints.iter().map(ToString::to_string).collect());
         let put = self.client().put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
         put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", owned).send().await.unwrap();
@@ -153,8 +153,8 @@ impl Stage {
     }
 }
 
-pub fn scraper(client: &Client) -> Scrape {
-    Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), client)
+pub fn scraper(client: &Client) -> Service {
+    Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), client)
 }
 
 pub fn client(address: SocketAddr) -> Client {

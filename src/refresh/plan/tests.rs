@@ -88,7 +88,11 @@ fn run(mark: &mut Watermark, now: Timestamp, lateness: &Lateness, fleet: Fleet) 
 fn fleets() -> impl Strategy<Value = Fleet> {
     // Time for three minutes in a run: a minute is read when it is new and once it is settled, and there must be some to spare.
     let millis = |longest: u64| (1..longest).prop_map(Duration::from_millis);
-    (millis(2_000), millis(13_000), millis(9_000)).prop_map(|(step, per_minute, per_seal)| Fleet { step, per_minute, per_seal })
+    (millis(2_000), millis(13_000), millis(9_000)).prop_map(|(step, per_minute, per_seal)| Fleet {
+        step,
+        per_minute,
+        per_seal,
+    })
 }
 
 proptest! {

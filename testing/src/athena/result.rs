@@ -153,7 +153,8 @@ impl Figures {
 
     /// Of copies that differ the first in this order counts: ascending, nulls last.
     fn sql_order(&self, other: &Self) -> Ordering {
-        let counts = |of: &Self| [of.input_tokens, of.output_tokens, of.cache_read_tokens].map(|count| (count.is_none(), count));
+        let counts =
+            |of: &Self| [of.input_tokens, of.output_tokens, of.cache_read_tokens].map(|count| (count.is_none(), count));
         let times = |of: &Self| [of.ttft_ms, of.duration_ms].map(|time| time.unwrap_or(f64::INFINITY));
         let by_times = times(self).into_iter().zip(times(other)).map(|(one, other)| one.total_cmp(&other));
         let by_counts = self.status.cmp(&other.status).then_with(|| counts(self).cmp(&counts(other)));
@@ -240,7 +241,11 @@ impl Minute {
         line.extend([self.input_tokens, self.output_tokens, self.cache_read_tokens].map(number));
         let distributions = [self.ttft, self.duration, self.speed];
         line.extend(distributions.iter().map(|distribution| number(distribution.sum)));
-        line.extend(distributions.iter().flat_map(|Distribution { buckets, .. }| [array(buckets.keys()), array(buckets.values())]));
+        line.extend(
+            distributions
+                .iter()
+                .flat_map(|Distribution { buckets, .. }| [array(buckets.keys()), array(buckets.values())]),
+        );
         line
     }
 }
