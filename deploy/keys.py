@@ -28,7 +28,7 @@ LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 DAY = 24 * 3600
 # A metrics key ends after this many days, unless another number is given.
 METRICS_KEY_DAYS = 365
-# How long the old key of a rotation still works: long enough for its owner's alert on the expiry to be seen.
+# How long the old key of a rotation still works: time for its owner to take the new one.
 OVERLAP = 7 * DAY
 # 10000-01-01: an expiry from then on is a number of milliseconds by mistake, and would never come.
 NEVER = 253_402_300_800
