@@ -9,9 +9,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use athena_endpoint::{Answer, Athena, Cause, Engine, Failure};
+use athena_endpoint::{Answer, Athena, Engine};
 use jiff::Timestamp;
 
+pub use athena_endpoint::{Cause, Failure};
 pub use query::{Kind, Query};
 
 use crate::clock::Clock;

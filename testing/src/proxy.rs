@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
+
+use crate::listen;
 
 /// What becomes of a call.
 #[derive(Clone, Debug)]
@@ -56,24 +59,54 @@ struct State {
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
-    /// Each call takes one; without end unless [stepped](Proxy::step).
-    permits: Arc<Semaphore>,
-    /// How many calls wait for a permit.
-    waiting: Arc<watch::Sender<usize>>,
+    gate: Arc<Gate>,
     /// How many calls hung until their caller had gone.
     abandoned: Arc<watch::Sender<usize>>,
 }
 
+/// Where calls wait for a permit, those of one proxy or of several.
+#[derive(Debug)]
+struct Gate {
+    /// Each call takes one; without end unless [stepped](Proxy::step).
+    permits: Semaphore,
+    /// Whether a call is carried out before it waits.
+    acts: AtomicBool,
+    /// How many calls wait for a permit.
+    waiting: watch::Sender<usize>,
+}
+
+impl Gate {
+    fn open() -> Self {
+        let permits = Semaphore::new(Semaphore::MAX_PERMITS / 2);
+        Self { permits, acts: AtomicBool::new(false), waiting: watch::Sender::new(0) }
+    }
+
+    /// Waits for a permit; `None` where the caller has gone before.
+    async fn pass(&self, caller: &Stream<'_>) -> Option<()> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let permit = match select(pin!(self.permits.acquire()), pin!(caller.gone())).await {
+            Either::Left((permit, _)) => Some(permit.unwrap()),
+            Either::Right(_) => None,
+        };
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+        permit?.forget();
+        Some(())
+    }
+}
+
 impl Proxy {
     pub async fn to(database: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-            permits: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS / 2)),
-            waiting: Arc::new(watch::Sender::new(0)),
-            abandoned: Arc::new(watch::Sender::new(0)),
-        };
+        Self::through(Arc::new(Gate::open()), database).await
+    }
+
+    /// To another endpoint; the calls of both are stepped as one.
+    pub async fn beside(&self, database: SocketAddr) -> Self {
+        Self::through(Arc::clone(&self.gate), database).await
+    }
+
+    async fn through(gate: Arc<Gate>, database: SocketAddr) -> Self {
+        let (listener, address) = listen().await;
+        let proxy = Self { address, state: Arc::default(), gate, abandoned: Arc::new(watch::Sender::new(0)) };
         let serving = proxy.clone();
         tokio::spawn(async move {
             loop {
@@ -100,23 +133,35 @@ impl Proxy {
 
     /// From now on lets this many calls through, and holds the next.
     pub fn step(&self, calls: usize) {
-        self.permits.forget_permits(usize::MAX);
-        self.permits.add_permits(calls);
+        self.gate.acts.store(false, Ordering::Relaxed);
+        self.gate.permits.forget_permits(usize::MAX);
+        self.gate.permits.add_permits(calls);
+    }
+
+    /// From now on lets this many calls through; the next is carried out, and its answer held.
+    pub fn step_acting(&self, calls: usize) {
+        self.step(calls);
+        self.gate.acts.store(true, Ordering::Relaxed);
     }
 
     /// Lets one more call through, and waits until it is on its way.
     pub fn permit(&self) {
-        self.permits.add_permits(1);
+        self.gate.permits.add_permits(1);
     }
 
     /// Lets all calls through again.
     pub fn run(&self) {
-        self.permits.add_permits(Semaphore::MAX_PERMITS / 2);
+        self.gate.permits.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 
     /// Until a call is held.
     pub async fn held(&self) {
-        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+        self.gate.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+
+    /// Until no call is held: the callers of those that were have gone.
+    pub async fn given_up(&self) {
+        self.gate.waiting.subscribe().wait_for(|waiting| *waiting == 0).await.unwrap();
     }
 
     /// The calls since the last time.
@@ -138,13 +183,10 @@ impl Proxy {
     async fn pass(&self, caller: &TcpStream, database: SocketAddr) -> Option<()> {
         let mut caller = Stream(caller);
         let request = caller.message().await?;
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        let permit = match select(pin!(self.permits.acquire()), pin!(caller.gone())).await {
-            Either::Left((permit, _)) => Some(permit.unwrap()),
-            Either::Right(_) => None,
-        };
-        self.waiting.send_modify(|waiting| *waiting -= 1);
-        permit?.forget();
+        let acts = self.gate.acts.load(Ordering::Relaxed);
+        if !acts {
+            self.gate.pass(&caller).await?;
+        }
         let fault = self.note(&request);
         match fault {
             Some(Fault::Closed) => return None,
@@ -166,6 +208,9 @@ impl Proxy {
         let mut database = Stream(&database);
         database.write(&request).await?;
         let answer = database.message().await?;
+        if acts {
+            self.gate.pass(&caller).await?;
+        }
         match fault {
             Some(Fault::AnswerLost) => None,
             Some(Fault::Truncated) => {

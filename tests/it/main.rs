@@ -11,6 +11,7 @@ mod log;
 mod log_lines;
 mod negotiation;
 mod reads;
+mod refresh;
 mod refresh_log;
 mod setup;
 mod template;
