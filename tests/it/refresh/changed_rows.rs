@@ -20,8 +20,10 @@ async fn total(fixture: &Fixture) -> (u128, u128) {
 /// At 20:02:30, with 200 requests of 100 tokens in the minute before last.
 async fn fixture() -> (Fixture, wafer_metrics::refresh::Refresh, testing::athena::File) {
     let fixture = Fixture::begun(at("2026-11-24T20:00:30"), &[HOST]).await;
-    let file =
-        fixture.athena.deliver(at("2026-11-24T20:01:10"), vec![row("1", "2026-11-24T20:00:15", 100), row("2", "2026-11-24T20:00:45", 100)]);
+    let file = fixture.athena.deliver(
+        at("2026-11-24T20:01:10"),
+        vec![row("1", "2026-11-24T20:00:15", 100), row("2", "2026-11-24T20:00:45", 100)],
+    );
     let refresh = fixture.refresh();
     fixture.run_until(&refresh, at("2026-11-24T20:02:30")).await;
     assert_eq!(total(&fixture).await, (2, 200));

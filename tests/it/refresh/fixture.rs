@@ -17,14 +17,15 @@ use testing::logs::Row;
 use testing::proxy::Proxy;
 use testing::sdk_config;
 use tokio::time::Instant;
+use wafer_metrics::answer::Service;
+use wafer_metrics::clock;
+use wafer_metrics::model::watermark::Watermark;
+use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
-use wafer_metrics::request_logs::Polling;
-use wafer_metrics::rollups::RollupWriter;
-use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::RefreshSettings;
-use wafer_metrics::watermark::Watermark;
-use wafer_metrics::window::Minute;
-use wafer_metrics::{aws, clock};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
+use wafer_metrics::stores::rollups::RollupWriter;
 
 use super::items::{Items, Mark};
 use super::oracle;
@@ -70,7 +71,7 @@ pub struct Fixture {
     addresses: [SocketAddr; 2],
     athena_client: aws_sdk_athena::Client,
     dynamodb_client: Client,
-    scrape: Scrape,
+    scrape: Service,
     scrapes: AtomicUsize,
     seen: Mutex<Seen>,
 }
@@ -140,7 +141,7 @@ impl Fixture {
     }
 
     fn refresh_through(&self, athena: aws_sdk_athena::Client, dynamodb: Client) -> Refresh {
-        let settings = RefreshSettings::read(|name| match name {
+        let settings = RefreshSettings::from_lookup(|name| match name {
             "ROLLUPS_TABLE" => Some(ROLLUPS.to_owned()),
             "LOG_SETTLE_SECONDS" => Some(self.settle.to_string()),
             "LATE_ARRIVAL_SECONDS" => Some(self.late.to_string()),
@@ -162,7 +163,12 @@ impl Fixture {
         ended
     }
 
-    pub async fn run_unseen(&self, refresh: &Refresh, command: Command, time: Duration) -> (Report, Result<(), RefreshError>) {
+    pub async fn run_unseen(
+        &self,
+        refresh: &Refresh,
+        command: Command,
+        time: Duration,
+    ) -> (Report, Result<(), RefreshError>) {
         refresh.run(command, clock::Clock::start(self.clock.now()), Instant::now() + time).await
     }
 
@@ -197,7 +203,12 @@ impl Fixture {
 
     /// Kills a run as it makes its call number `calls` + 1, before that is carried out or once it is; `None` where it was, and
     /// how the run ended where it made no more than `calls`.
-    pub async fn killed(&self, refresh: &Refresh, calls: usize, acted: bool) -> Option<(Report, Result<(), RefreshError>)> {
+    pub async fn killed(
+        &self,
+        refresh: &Refresh,
+        calls: usize,
+        acted: bool,
+    ) -> Option<(Report, Result<(), RefreshError>)> {
         let proxy = &self.to_dynamodb;
         if acted {
             proxy.step_acting(calls)

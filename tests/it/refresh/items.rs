@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use testing::dynamodb::tables::ROLLUPS;
 use testing::logs::Row;
-use wafer_metrics::rollups::decode;
-use wafer_metrics::summary::Figures;
+use wafer_metrics::model::summary::Figures;
+use wafer_metrics::stores::rollups::decode;
 
 use super::tally::{COARSE, FINE, MINUTE_MS, Tally, ZERO, requests};
 
@@ -54,7 +54,9 @@ impl Items {
         let keys: Vec<_> = [key("#refresh", "watermark2")].into_iter().chain(totals).collect();
         let mut items = Self::default();
         for keys in keys.chunks(100) {
-            let keys = aws_sdk_dynamodb::types::KeysAndAttributes::builder().set_keys(Some(keys.to_vec())).consistent_read(true);
+            let keys = aws_sdk_dynamodb::types::KeysAndAttributes::builder()
+                .set_keys(Some(keys.to_vec()))
+                .consistent_read(true);
             let get = client.batch_get_item().request_items(ROLLUPS, keys.build().unwrap());
             for item in get.send().await.unwrap().responses.unwrap().remove(ROLLUPS).unwrap() {
                 items.take(&item);
@@ -77,8 +79,10 @@ impl Items {
                 self.totals.insert(endpoint, tally::<4>(item));
             }
             None if period == "watermark2" => {
-                let [through, settled, sealed] = ["through", "settled", "sealed"].map(|name| number(item, name) * 1_000);
-                self.mark = Some(Mark { through, settled, sealed, version: number(item, "version").try_into().unwrap() });
+                let [through, settled, sealed] =
+                    ["through", "settled", "sealed"].map(|name| number(item, name) * 1_000);
+                self.mark =
+                    Some(Mark { through, settled, sealed, version: number(item, "version").try_into().unwrap() });
             }
             None if period == "since2" => self.since = Some(number(item, "since") * 1_000),
             _ => {}
@@ -97,9 +101,16 @@ impl Items {
                 let item = self.minutes.get(&((*endpoint).to_owned(), *minute));
                 assert_eq!(item, Some(&Tally::of(rows.iter().copied(), FINE)), "{endpoint} at {}", time(*minute));
             }
-            let others = self.minutes.iter().filter(|((host, minute), _)| host == endpoint && (from..mark.through).contains(minute));
+            let others = self
+                .minutes
+                .iter()
+                .filter(|((host, minute), _)| host == endpoint && (from..mark.through).contains(minute));
             for ((_, minute), item) in others {
-                assert!(by_minute.contains_key(minute) || *item == Tally::default(), "{endpoint} at {}: no rows", time(*minute));
+                assert!(
+                    by_minute.contains_key(minute) || *item == Tally::default(),
+                    "{endpoint} at {}: no rows",
+                    time(*minute)
+                );
             }
             self.check_hours(endpoint, from, mark.sealed);
         }

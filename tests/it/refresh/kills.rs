@@ -69,7 +69,11 @@ async fn a_first_fill_that_is_killed_again_and_again_goes_on_from_there() {
     fixture.deliver(now - hours(27), now, 400);
     let mut kills = 0;
     // Long enough for one or two steps.
-    while fixture.killed(&fixture.refresh(), 12 + kills % 12, kills % 2 == 1).await.is_none_or(|(report, _)| !report.complete) {
+    while fixture
+        .killed(&fixture.refresh(), 12 + kills % 12, kills % 2 == 1)
+        .await
+        .is_none_or(|(report, _)| !report.complete)
+    {
         fixture.check_as_of(&[now]).await;
         kills += 1;
     }

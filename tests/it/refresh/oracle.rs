@@ -73,7 +73,9 @@ pub fn difference(text: &str, rows: &[Row], endpoint: &str) -> Option<String> {
         }
     }
     let others = ["wafer_engine_", "wafer_metrics_", "wafer_scrape_"];
-    let own = scraped.keys().find(|series| !others.iter().any(|other| series.starts_with(other)) && !expected.contains_key(*series));
+    let own = scraped
+        .keys()
+        .find(|series| !others.iter().any(|other| series.starts_with(other)) && !expected.contains_key(*series));
     own.map(|series| format!("{endpoint}: {series} without a sample"))
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use testing::athena::Kind;
 use testing::dynamodb::tables::ROLLUPS;
+use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::RefreshError;
-use wafer_metrics::window::Minute;
 
 use super::fixture::{Fixture, at, hours, minutes};
 use super::items::Items;
@@ -77,7 +77,10 @@ async fn an_outage_of_nine_days_loses_two_and_a_watermark_put_back_by_nine_days_
     expire(&fixture);
     let (report, result) = fixture.run(&refresh).await;
     let Err(RefreshError::GivenUp(lost)) = result else { panic!("{result:?} {report:?}") };
-    assert_eq!((lost.start.to_string(), lost.end.to_string()), (before.settled.to_string(), "2026-11-12T10:00".to_owned()));
+    assert_eq!(
+        (lost.start.to_string(), lost.end.to_string()),
+        (before.settled.to_string(), "2026-11-12T10:00".to_owned())
+    );
     fixture.catch_up(&refresh).await;
     fixture.check().await;
     let expected = check_but_for(&fixture, &lost).await;
@@ -133,7 +136,9 @@ async fn seals_that_fail_for_thirty_hours_hold_back_no_minute() {
         let (report, result) = fixture.run(&refresh).await;
         unsealed = report.hours_unsealed.unwrap();
         match result {
-            Err(RefreshError::Seal { hour, .. }) => assert_eq!((hour.to_string().as_str(), unsealed > 0), ("2026-11-24T00", true)),
+            Err(RefreshError::Seal { hour, .. }) => {
+                assert_eq!((hour.to_string().as_str(), unsealed > 0), ("2026-11-24T00", true))
+            }
             result => result.unwrap(),
         }
         assert_eq!(report.minutes_behind, Some(0), "{report:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testing::athena::Query;
-use wafer_metrics::window::Minute;
+use wafer_metrics::model::window::Minute;
 
 use super::fixture::{Fixture, RUN_TIME, at, minutes};
 

@@ -35,7 +35,9 @@ impl Tally {
     fn count(&mut self, row: &Row, per_doubling: i32) {
         let status = row.status_code.and_then(|code| u16::try_from(code).ok()).filter(|code| (100..600).contains(code));
         *self.statuses.entry(status.unwrap_or(0)).or_default() += 1;
-        for (sum, tokens) in self.sums.iter_mut().zip([tokens(row.input_tokens), tokens(row.output_tokens), cached(row)]) {
+        for (sum, tokens) in
+            self.sums.iter_mut().zip([tokens(row.input_tokens), tokens(row.output_tokens), cached(row)])
+        {
             *sum += tokens.unwrap_or(0);
         }
         let values = [ttft_seconds(row), duration_seconds(row), tokens_per_second(row)];
@@ -67,10 +69,15 @@ impl Tally {
 
     /// Whether each count and sum is at least the other's.
     pub fn covers(&self, other: &Self) -> bool {
-        let statuses = other.statuses.iter().all(|(code, count)| self.statuses.get(code).is_some_and(|own| own >= count));
+        let statuses =
+            other.statuses.iter().all(|(code, count)| self.statuses.get(code).is_some_and(|own| own >= count));
         let sums = self.sums.iter().zip(other.sums).all(|(own, sum)| *own >= sum);
         let buckets = self.buckets.iter().zip(&other.buckets);
-        statuses && sums && buckets.into_iter().all(|(own, other)| other.iter().all(|(bucket, count)| own.get(bucket) >= Some(count)))
+        statuses
+            && sums
+            && buckets
+                .into_iter()
+                .all(|(own, other)| other.iter().all(|(bucket, count)| own.get(bucket) >= Some(count)))
     }
 
     pub fn requests(&self) -> u128 {
@@ -104,7 +111,9 @@ fn is_good(row: &Row) -> bool {
 }
 
 pub fn ttft_seconds(row: &Row) -> Option<f64> {
-    row.ttft_ms.filter(|ms| is_good(row) && row.is_streaming == Some(true) && *ms >= 0.0 && *ms <= 1e9).map(|ms| ms / 1e3)
+    row.ttft_ms
+        .filter(|ms| is_good(row) && row.is_streaming == Some(true) && *ms >= 0.0 && *ms <= 1e9)
+        .map(|ms| ms / 1e3)
 }
 
 pub fn duration_seconds(row: &Row) -> Option<f64> {

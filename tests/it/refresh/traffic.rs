@@ -50,7 +50,9 @@ impl Fixture {
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
         let mut files: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
         for (place, host) in self.hosts.iter().enumerate() {
-            for ended in (from..to).step_by(every_seconds * 1_000).map(|ended| ended + 137 * i64::try_from(place).unwrap()) {
+            for ended in
+                (from..to).step_by(every_seconds * 1_000).map(|ended| ended + 137 * i64::try_from(place).unwrap())
+            {
                 let row = request(host, ended);
                 let draw = scrambled(ended + 1);
                 let late = if draw % 13 == 0 { draw % 520_000 } else { 0 };
