@@ -17,8 +17,8 @@ pub struct ScrapeSettings {
     pub heartbeats_table: String,
     /// `ROLLUPS_TABLE`
     pub rollups_table: String,
-    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before a scrape is refused it; an hour at most, since a
-    /// catch-up after a long outage reads no more of the past than that needs.
+    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before scrapes are refused; an hour at most, since a first
+    /// fill reads no further back than that needs.
     pub max_staleness: SignedDuration,
 }
 
@@ -116,7 +116,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if plain && !value.starts_with(|first: char| first.is_ascii_digit()) {
             value
         } else {
-            self.fault(format!("{name} is no plain SQL identifier: use letters, digits and underscores"))
+            self.fault(format!("{name} is not a plain SQL identifier: use letters, digits and underscores"))
         }
     }
 
@@ -132,7 +132,9 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn log_filter(&mut self) {
         if (self.lookup)("RUST_LOG").is_some_and(|filter| EnvFilter::try_new(filter).is_err()) {
-            self.fault::<()>("RUST_LOG is no log filter: use a level such as info, or target=level pairs".to_owned());
+            self.fault::<()>(
+                "RUST_LOG is not a valid log filter: use a level such as info, or target=level pairs".to_owned(),
+            );
         }
     }
 
@@ -187,11 +189,11 @@ mod tests {
         ]))
         .unwrap_err();
         insta::assert_snapshot!(faults.to_string().replace("; ", "\n"), @r"
-            RUST_LOG is no log filter: use a level such as info, or target=level pairs
+            RUST_LOG is not a valid log filter: use a level such as info, or target=level pairs
             ROLLUPS_TABLE is empty
-            ATHENA_DATABASE is no plain SQL identifier: use letters, digits and underscores
+            ATHENA_DATABASE is not a plain SQL identifier: use letters, digits and underscores
             ATHENA_WORKGROUP is not set
-            REQUEST_LOGS_TABLE is no plain SQL identifier: use letters, digits and underscores
+            REQUEST_LOGS_TABLE is not a plain SQL identifier: use letters, digits and underscores
             LOG_SETTLE_SECONDS must be whole seconds from 0 to 3600
             LATE_ARRIVAL_SECONDS must be whole seconds from 0 to 3600
         ");

@@ -41,7 +41,7 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// When the listener's own address cannot be had.
+/// When the listener's own address is unavailable.
 pub async fn serve<Clock, Handler, Answer, Failure>(
     listener: TcpListener,
     clock: Clock,

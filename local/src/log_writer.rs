@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
@@ -16,6 +16,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::schema::types::ColumnPath;
 use jiff::Timestamp;
+use local_athena::log_columns;
 
 use crate::traffic::Row;
 
@@ -103,23 +104,12 @@ fn properties() -> WriterProperties {
         .build()
 }
 
+/// What the demo's rows may lack.
+const NULLABLE: [&str; 2] = ["ttft_ms", "error_code"];
+
 fn schema() -> Schema {
-    let required = |name, data_type| Field::new(name, data_type, false);
-    let nullable = |name, data_type| Field::new(name, data_type, true);
-    Schema::new(vec![
-        required("request_id", DataType::Utf8),
-        required("endpoint", DataType::Utf8),
-        required("model", DataType::Utf8),
-        required("status_code", DataType::Int32),
-        required("is_streaming", DataType::Boolean),
-        required("ended_at", DataType::Timestamp(TimeUnit::Millisecond, None)),
-        nullable("ttft_ms", DataType::Float64),
-        required("total_latency_ms", DataType::Float64),
-        required("input_tokens", DataType::Int64),
-        required("output_tokens", DataType::Int64),
-        required("cache_read_tokens", DataType::Int64),
-        nullable("error_code", DataType::Utf8),
-    ])
+    let field = |(name, data_type)| Field::new(name, data_type, NULLABLE.contains(&name));
+    Schema::new(log_columns().map(field).to_vec())
 }
 
 fn batch(schema: &Arc<Schema>, rows: &[Row]) -> Result<RecordBatch, ArrowError> {

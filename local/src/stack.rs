@@ -66,7 +66,7 @@ pub struct Options {
 /// Why the stack did not start, or went down.
 #[derive(Debug, Error)]
 pub enum StackError {
-    /// A port is in use, or not to be had.
+    /// A port is in use, or cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     /// The folder of `--logs` is not there.

@@ -166,10 +166,10 @@ pub enum LineFault {
     #[error("expected 3 fields, found {0}")]
     Fields(usize),
     /// The time cannot be read.
-    #[error("TIMESTAMP is no time such as 2023-11-16 18:15:46.6805900: {0:?}")]
+    #[error("TIMESTAMP is not a time such as 2023-11-16 18:15:46.6805900: {0:?}")]
     Time(String),
     /// A count cannot be read.
-    #[error("{column} is no whole number from 0 to 4294967295: {text:?}")]
+    #[error("{column} is not a whole number from 0 to 4294967295: {text:?}")]
     Tokens {
         /// The column's name.
         column: &'static str,
@@ -288,10 +288,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let cases = [
-            ("yesterday,20,2", "TIMESTAMP is no time such as 2023-11-16 18:15:46.6805900: \"yesterday\""),
+            ("yesterday,20,2", "TIMESTAMP is not a time such as 2023-11-16 18:15:46.6805900: \"yesterday\""),
             ("2023-11-16 18:00:01,20", "expected 3 fields, found 2"),
-            ("2023-11-16 18:00:01,-1,2", "ContextTokens is no whole number from 0 to 4294967295: \"-1\""),
-            ("2023-11-16 18:00:01,20,2.5", "GeneratedTokens is no whole number from 0 to 4294967295: \"2.5\""),
+            ("2023-11-16 18:00:01,-1,2", "ContextTokens is not a whole number from 0 to 4294967295: \"-1\""),
+            ("2023-11-16 18:00:01,20,2.5", "GeneratedTokens is not a whole number from 0 to 4294967295: \"2.5\""),
         ];
         for (line, fault) in cases {
             assert_eq!(message(&with_line_3(line)), format!("traces/x.csv line 3: {fault}"));

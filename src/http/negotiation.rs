@@ -54,7 +54,7 @@ impl Quality {
     const ZERO: Self = Self(0);
     const ONE: Self = Self(1000);
 
-    /// A quality that is none counts as 0: what cannot be read is not taken.
+    /// A quality that is not a number counts as 0: what cannot be read is refused.
     fn parse(text: &str) -> Self {
         let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number)).unwrap_or_default();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1000")]

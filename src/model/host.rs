@@ -11,7 +11,7 @@ const MAX_LABEL_LENGTH: usize = 63;
 pub struct Host(String);
 
 impl Host {
-    /// Reads a host name in any case; `None` when it is none.
+    /// Reads a host name in any case; `None` when it is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let valid = text.len() <= MAX_LENGTH && text.split('.').all(is_label);

@@ -29,8 +29,16 @@ pub struct Watermark {
 pub struct Sealing {
     /// The last endpoint done, in the order of names.
     pub endpoint: Host,
-    /// Rows found so far that came too late to be counted.
-    pub too_late_rows: u64,
+    pub too_late: TooLateRows,
+}
+
+/// Rows found so far that came too late to be counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TooLateRows {
+    /// Of the hour that is sealed.
+    pub hour: u64,
+    /// Of the same hour a day before.
+    pub day_before: u64,
 }
 
 /// From 1 to 60 minutes.

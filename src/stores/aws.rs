@@ -1,4 +1,4 @@
-//! AWS clients, with the time each call may take set on purpose: the SDK on its own waits for ever.
+//! AWS clients with explicit timeouts; the SDK has none by default.
 
 use std::time::Duration;
 

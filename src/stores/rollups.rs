@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::error::Cause;
 use crate::model::host::Host;
 use crate::model::summary::{Figures, Summary};
-use crate::model::watermark::{Sealing, Stride, Watermark};
+use crate::model::watermark::{Sealing, Stride, TooLateRows, Watermark};
 use crate::model::window::{Hour, Minute};
 use crate::stores::dynamodb::item::{AttributeError, Item, binary, n, number, required, s, string};
 
@@ -117,7 +117,11 @@ fn decode_watermark(item: &Item) -> Result<Versioned<Watermark>, AttributeError>
     };
     let sealing = string(item, "sealing")?.map(|name| {
         let endpoint = Host::parse(name).ok_or(AttributeError::out_of_range("sealing"))?;
-        Ok(Sealing { endpoint, too_late_rows: number(item, "too_late_rows")?.unwrap_or_default() })
+        let too_late = TooLateRows {
+            hour: number(item, "too_late_rows")?.unwrap_or_default(),
+            day_before: number(item, "too_late_rows_day_before")?.unwrap_or_default(),
+        };
+        Ok(Sealing { endpoint, too_late })
     });
     let value = Watermark {
         through: required("through", minute(item, "through")?)?,
@@ -141,9 +145,10 @@ fn watermark_item(mark: &Watermark, version: u64) -> Item {
         ("stride".to_owned(), n(mark.stride.minutes())),
         ("version".to_owned(), n(version)),
     ]);
-    if let Some(Sealing { endpoint, too_late_rows }) = &mark.sealing {
+    if let Some(Sealing { endpoint, too_late }) = &mark.sealing {
         item.insert("sealing".to_owned(), s(endpoint.as_str()));
-        item.insert("too_late_rows".to_owned(), n(too_late_rows));
+        item.insert("too_late_rows".to_owned(), n(too_late.hour));
+        item.insert("too_late_rows_day_before".to_owned(), n(too_late.day_before));
     }
     if let Some(minute) = mark.last_row {
         item.insert("last_row".to_owned(), n(minute.as_second()));
@@ -229,7 +234,10 @@ mod tests {
             caught_up_at: None,
         };
         assert_eq!(decode_watermark(&watermark_item(&mark, 7)).unwrap(), Versioned { value: mark.clone(), version: 7 });
-        mark.sealing = Some(Sealing { endpoint: Host::parse("a.example").unwrap(), too_late_rows: 3 });
+        mark.sealing = Some(Sealing {
+            endpoint: Host::parse("a.example").unwrap(),
+            too_late: TooLateRows { hour: 3, day_before: 5 },
+        });
         mark.last_row = Some(minute.plus(-1));
         mark.caught_up_at = Some(at("2026-11-24T20:16:30.125Z"));
         assert_eq!(decode_watermark(&watermark_item(&mark, 8)).unwrap(), Versioned { value: mark, version: 8 });

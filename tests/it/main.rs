@@ -5,7 +5,6 @@
 mod deadline;
 mod faults;
 mod judgement;
-mod layout;
 mod limiter;
 mod log;
 mod log_lines;
@@ -15,3 +14,4 @@ mod refresh;
 mod refresh_log;
 mod setup;
 mod template;
+mod tidy;

@@ -383,7 +383,7 @@ fn every_log_ends_and_every_function_has_one_of_them() {
     let template = template();
     let mut groups = BTreeSet::new();
     for (name, group) in resources(&template, "AWS::Logs::LogGroup") {
-        assert!(!group["RetentionInDays"].is_null(), "{name} is kept for ever");
+        assert!(!group["RetentionInDays"].is_null(), "{name} is kept forever");
         groups.insert(name);
     }
     for (name, function) in resources(&template, "AWS::Serverless::Function") {

@@ -20,6 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use table::RequestLogs;
+pub use table::log_columns;
 
 /// Athena's own name for its catalog, as queries may spell it.
 const CATALOG: &str = "awsdatacatalog";

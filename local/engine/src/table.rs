@@ -123,9 +123,9 @@ impl TableProvider for RequestLogs {
     }
 }
 
-/// The table's columns, the partition's last.
-fn schema() -> SchemaRef {
-    let columns = [
+/// The columns of a log file. Table, writers and tests are made from this; the template and the contract list the same.
+pub fn log_columns() -> [(&'static str, DataType); 12] {
+    [
         ("request_id", DataType::Utf8),
         ("endpoint", DataType::Utf8),
         ("model", DataType::Utf8),
@@ -138,9 +138,13 @@ fn schema() -> SchemaRef {
         ("output_tokens", DataType::Int64),
         ("cache_read_tokens", DataType::Int64),
         ("error_code", DataType::Utf8),
-        (HOUR, DataType::Utf8),
-    ];
-    let fields: Vec<Field> = columns.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    ]
+}
+
+/// The table's columns, the partition's last.
+fn schema() -> SchemaRef {
+    let columns = log_columns().into_iter().chain([(HOUR, DataType::Utf8)]);
+    let fields: Vec<Field> = columns.map(|(name, data_type)| Field::new(name, data_type, true)).collect();
     Arc::new(Schema::new(fields))
 }
 

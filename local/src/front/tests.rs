@@ -267,7 +267,7 @@ async fn a_body_over_10_megabytes_is_a_413() {
     let head = get("/", &format!("Content-Length: {length}\r\n"));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    // All but the last byte: a front that wanted to read it all would wait for ever.
+    // All but the last byte: a front that wanted to read it all would wait forever.
     let _ = stream.write_all(&vec![0; length - 1]).await;
     let _ = stream.write_all(&[0]).await;
     let mut status = [0; 12];

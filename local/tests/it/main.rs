@@ -8,5 +8,6 @@ mod figures;
 mod http;
 mod logs;
 mod oracle;
+mod schema;
 mod stack;
 mod stage;

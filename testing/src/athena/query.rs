@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Query {
-    /// `None` where the text is none of the three.
+    /// `None` where the text is another.
     pub fn parse(text: &str) -> Option<Self> {
         let kind = if text.contains("ttft_buckets") {
             Kind::Minutes
