@@ -1,7 +1,6 @@
 //! Reading steps: one query each, its answer stored endpoint by endpoint as it comes, so that memory does not grow with the fleet.
 
 use std::ops::{Range, RangeInclusive};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join};
 use futures_util::stream::FuturesUnordered;
