@@ -191,7 +191,7 @@ impl Service {
     ) -> Vec<Option<EngineGauges>> {
         let mut readings = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            readings.push(within(by, self.heartbeats.gauges(admission, endpoint, now), |late| late.into()));
+            readings.push(within(by, self.heartbeats.gauges(admission, endpoint, now), Into::into));
         }
         let readings: Vec<Result<EngineReading, Cause>> =
             stream::iter(readings).buffered(ENDPOINTS_AT_ONCE).collect().await;

@@ -90,7 +90,7 @@ pub fn start(before: Option<Watermark>, since: Option<Minute>, target: Minute) -
         return Start { watermark, given_up: None };
     };
     let given_up = (target.since(watermark.settled) > REACH_MINUTES && watermark.settled < reach)
-        .then(|| watermark.settled..reach);
+        .then_some(watermark.settled..reach);
     if given_up.is_some() {
         watermark.settled = reach;
         watermark.through = watermark.through.max(reach);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::RefreshError;
 use super::plan::{self, Reading};
-use super::run::{NotAdvanced, Run, milliseconds};
+use super::run::{NotAdvanced, Run, check_clock, milliseconds};
 use super::store::{Hours, Store, StoreReport};
 use crate::model::host::Host;
 use crate::model::summary::Summary;
@@ -93,7 +93,7 @@ impl Run<'_> {
         self.report.query_ms += milliseconds(started.elapsed());
         let mut answer = answer?;
         self.report.scanned_bytes += answer.scanned_bytes;
-        self.check_clock(asked_at, answer.submitted_at)?;
+        check_clock(asked_at, answer.submitted_at)?;
         let submitted_at = answer.submitted_at;
         let store = Store {
             refresh: self.refresh,

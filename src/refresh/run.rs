@@ -150,12 +150,6 @@ impl<'a> Run<'a> {
         moved(&self.mark) != moved(before)
     }
 
-    /// An error where Athena's time is far from ours: what it has settled might still be changing, or is long over.
-    pub(super) fn check_clock(&self, asked_at: Timestamp, submitted_at: Timestamp) -> Result<(), RefreshError> {
-        let apart = submitted_at.duration_since(asked_at).as_secs();
-        if apart.abs() > MAX_SKEW_SECONDS { Err(RefreshError::ClocksApart(apart)) } else { Ok(()) }
-    }
-
     /// Where a quarter of an hour had no row at all, looks whether that is usual. It fails no run.
     async fn check_for_silence(&mut self, before: Minute) {
         let Some(quarter) = plan::silent_quarter(before, &self.mark) else { return };
@@ -182,4 +176,10 @@ impl From<RefreshError> for NotAdvanced {
 
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error where Athena's time is far from ours: what it has settled might still be changing, or is long over.
+pub(super) fn check_clock(asked_at: Timestamp, submitted_at: Timestamp) -> Result<(), RefreshError> {
+    let apart = submitted_at.duration_since(asked_at).as_secs();
+    if apart.abs() > MAX_SKEW_SECONDS { Err(RefreshError::ClocksApart(apart)) } else { Ok(()) }
 }

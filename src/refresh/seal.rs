@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::plan;
 use super::read::ENDPOINTS_AT_ONCE;
-use super::run::{NotAdvanced, Run, milliseconds};
+use super::run::{NotAdvanced, Run, check_clock, milliseconds};
 use super::store::{FIRST_PAUSE, LONGEST_PAUSE, hour_change};
 use super::{Refresh, RefreshError};
 use crate::error::Cause;
@@ -83,7 +83,7 @@ impl Run<'_> {
         self.report.query_ms += milliseconds(started.elapsed());
         let mut answer = answer.map_err(RefreshError::Query)?;
         self.report.scanned_bytes += answer.scanned_bytes;
-        self.check_clock(asked_at, answer.submitted_at)?;
+        check_clock(asked_at, answer.submitted_at)?;
         let as_of = answer.submitted_at;
         let after = self.mark.sealing.as_ref().map(|sealing| sealing.endpoint.clone());
         let mut progress_put = Instant::now();

@@ -47,7 +47,7 @@ fn run(mark: &mut Watermark, now: Timestamp, lateness: &Lateness, fleet: Fleet) 
     let (mut read, mut sealed, mut spent) = (Vec::new(), Vec::new(), Duration::ZERO);
     let catching_up = is_catching_up(mark, lateness.target(now), lateness);
     let mut reading = Reading::new(mark, now, lateness, RUN_TIME);
-    let by = |mark: &Watermark, first| RUN_TIME - seal_reserve(mark, first, SEAL_TIME);
+    let by = |mark: &Watermark, first| RUN_TIME.saturating_sub(seal_reserve(mark, first, SEAL_TIME));
     let mut first = true;
     while let Some(piece) = reading.next(mark.stride, by(mark, first).saturating_sub(spent)) {
         let (stride, length) = (mark.stride, piece.end.since(piece.start));
