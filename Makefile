@@ -1,6 +1,18 @@
 # Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
 
-.PHONY: run test lint bench conformance picture build deploy check-template rehearse invoke invoke-all
+.PHONY: run test lint bench lock \
+  conformance picture build deploy check-template rehearse invoke invoke-all
+
+# A virtual environment is made anew when its list of packages changes, which is the whole list: pip adds nothing to it. An
+# install that broke off is not taken for a whole one.
+target/python/%/ready: requirements/%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	touch $@
+
+# --- The code ---
+
+LINT := $(CURDIR)/target/python/lint
 
 run:
 	cargo build --workspace --locked
@@ -18,22 +30,21 @@ lint:
 bench:
 	cargo bench --workspace --locked --profile dev --bench scale
 
+# Pins stay as they are where they still fit; LOCK_ARGS=--upgrade takes the newest.
+lock: target/python/lint/ready
+	cd requirements && for source in *.in; do $(LINT)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source || exit; done
+
 # --- The client kit: docs/clients.md ---
 
-conformance: target/conformance/python target/conformance/node_modules
-	cargo build --workspace --locked
-	target/conformance/python/bin/python clients/conformance $(ARGS)
+# One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". With LOCAL_STACK set nothing is built.
+conformance: target/python/conformance/ready target/conformance/node_modules
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/conformance/bin/python -m pytest $(ARGS)
 
-picture: target/conformance/python
-	cargo build --workspace --locked
-	target/conformance/python/bin/pip install --quiet --requirement clients/conformance/picture-requirements.txt
-	target/conformance/python/bin/python clients/conformance/picture.py $(ARGS)
-
-# An install that broke off must not be taken for a whole one.
-target/conformance/python: clients/conformance/requirements.txt
-	rm -rf $@ && python3 -m venv $@
-	$@/bin/pip install --quiet --no-deps --requirement $< || { rm -rf $@; exit 1; }
-	touch $@
+picture: target/python/conformance/ready
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/conformance/bin/python -m clients.conformance.picture $(ARGS)
 
 target/conformance/node_modules: clients/conformance/package.json clients/conformance/package-lock.json
 	mkdir -p $(@D) && cp $^ $(@D)
@@ -44,48 +55,40 @@ target/conformance/node_modules: clients/conformance/package.json clients/confor
 
 ARCH ?= arm64
 STACK ?= wafer-metrics
-TOOLS := $(CURDIR)/target/python/tools
+DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
-# A virtual environment is made anew when the list of its packages changes.
-target/python/%/ready: deploy/%.txt
-	python3 -m venv --clear $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	touch $@
-
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
-build: target/python/tools/ready
-	for format in binary zip; do PATH="$(TOOLS)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
+build: target/python/deploy/ready
+	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
 	  $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
 
 # make deploy BUCKET=… TOPIC=arn:… [ARCH=…] [STACK=…] [PARAMETERS="Name=value …"]
-deploy: target/python/tools/ready
+deploy: target/python/deploy/ready
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
-	PATH="$(TOOLS)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
-	PATH="$(TOOLS)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
-	  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
+	PATH="$(DEPLOY)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
+	PATH="$(DEPLOY)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+	  --no-fail-on-empty-changeset --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) \
+	  AlarmTopicArn=$(TOPIC) $(PARAMETERS)
 
 # The region only says which resources the linters know of.
-check-template: target/python/tools/ready
-	$(TOOLS)/bin/cfn-lint template.yaml
-	AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/bin/sam validate --lint
+check-template: target/python/deploy/ready
+	$(DEPLOY)/bin/cfn-lint template.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
 # What is rehearsed differs from a release in how long it takes to build, and in nothing else.
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-# Deploys the template into an AWS emulator, with make deploy, and scrapes it.
-rehearse: target/python/tools/ready target/python/rehearsal/ready
-	$(QUICK) target/python/rehearsal/bin/python deploy/rehearse.py
+rehearse: target/python/deploy/ready target/python/rehearsal/ready
+	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
-# make invoke EVENT=events/scrape.json: a function built for x86_64, against the local stack of make run.
 EVENT ?= events/scrape.json
-invoke: target/python/tools/ready
-	python3 deploy/invoke.py target/lambda $(EVENT)
+invoke: target/python/deploy/ready
+	$(DEPLOY)/bin/python -m deploy.invoke target/lambda $(EVENT)
 
-# Every event, the function's process killed after each.
-invoke-all: target/python/tools/ready
-	cargo build --workspace --locked
-	PATH="$(TOOLS)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
-	python3 deploy/invoke.py target/rehearsal/lambda --all target/debug/local-stack
+invoke-all: target/python/deploy/ready
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	PATH="$(DEPLOY)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
+	$(DEPLOY)/bin/python -m deploy.invoke target/rehearsal/lambda --all

@@ -3,19 +3,18 @@
 import sqlglot
 from sqlglot import exp
 
-import kit
-from report import expect
+from loopback import ROOT
 
 # Functions that sqlglot has no class for; each is in Trino's documentation.
 DOCUMENTED = {"GROUPING", "TRANSLATE"}
 
 
-def check_parses_as_athena():
-    text = (kit.ROOT / "docs" / "query.sql").read_text()
+def test_query_is_athenas_sql_and_scans_the_logs_once() -> None:
+    text = (ROOT / "docs" / "query.sql").read_text()
     query = sqlglot.parse_one(text, dialect="athena", error_level=sqlglot.ErrorLevel.RAISE)
     unknown = {call.name.upper() for call in query.find_all(exp.Anonymous)} - DOCUMENTED
-    expect(not unknown, f"functions that Athena may not have: {unknown}")
+    assert not unknown, f"functions that Athena may not have: {unknown}"
     scans = [table.name for table in query.find_all(exp.Table) if table.name == "request_logs"]
-    expect(len(scans) == 1, f"the logs are scanned {len(scans)} times")
+    assert len(scans) == 1, f"the logs are scanned {len(scans)} times"
     read_again = sqlglot.parse_one(query.sql(dialect="athena"), dialect="athena")
-    expect(read_again == query, "the query does not survive being written by Athena's dialect")
+    assert read_again == query, "the query changes when Athena's dialect writes it"
