@@ -69,15 +69,9 @@ class MiniStack:
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         iam.put_role_policy(RoleName=role, PolicyName="ministack", PolicyDocument=policy)
 
-    def documented(self, heading: str, examples: dict[str, str]) -> str:
-        """Runs the first block of shell lines under a heading of docs/operations.md.
-
-        `examples` are texts of the page and what stands here in their place.
-        """
-        section = (ROOT / "docs" / "operations.md").read_text().split(f"## {heading}\n", 1)[1]
-        block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
-        assert block, f"no shell lines under {heading}"
-        lines = block[1]
+    def run_documented(self, heading: str, examples: dict[str, str]) -> str:
+        """`examples` are texts of the page and what stands here in their place. Returns what the lines print."""
+        lines = documented(heading)
         for example, value in examples.items():
             lines = lines.replace(example, value)
         command = ["bash", "-euo", "pipefail", "-c", lines]
@@ -101,6 +95,14 @@ class MiniStack:
         connection = http.client.HTTPConnection(self.address, timeout=5)
         connection.request("GET", "/_ministack/health")
         return connection.getresponse().status == 200
+
+
+def documented(heading: str) -> str:
+    """The first block of shell lines under a heading of docs/operations.md."""
+    section = (ROOT / "docs" / "operations.md").read_text().split(f"## {heading}\n", 1)[1]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert block, f"no shell lines under {heading}"
+    return block[1]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from deploy import request_logs
-from deploy.ministack import Answer, MiniStack, ministack
+from deploy.ministack import Answer, MiniStack, documented, ministack
 from deploy.request_logs import Row
 from loopback import ROOT
 from loopback.processes import end_on_termination, wait_for
@@ -24,6 +24,7 @@ BUCKET = "rehearsal-logs"
 CHAT, CODE = "chat.example.com", "code.example.com"
 # The texts of the documented commands that stand for a caller's own.
 EXAMPLE_ENDPOINT, EXAMPLE_FROM, EXAMPLE_TO = CHAT, "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
+HEARTBEATS = "What workers write: heartbeats"
 SERVERLESS_KEY = "serverless-key-of-the-rehearsal"
 
 STARTED = time.monotonic()
@@ -151,9 +152,9 @@ def deploy(aws: MiniStack) -> Deployment:
 def put_keys_and_heartbeat(deployment: Deployment) -> None:
     aws = deployment.aws
     for endpoint in (CHAT, CODE):
-        printed = aws.documented("Adding a key", {EXAMPLE_ENDPOINT: endpoint})
+        printed = aws.run_documented("Adding a key", {EXAMPLE_ENDPOINT: endpoint})
         deployment.keys[endpoint] = printed.splitlines()[-1]
-    aws.documented("What workers write: heartbeats", {EXAMPLE_ENDPOINT: CHAT})
+    aws.run_documented(HEARTBEATS, {EXAMPLE_ENDPOINT: CHAT})
     key_hash = hashlib.sha256(SERVERLESS_KEY.encode()).hexdigest()
     item = {"key_hash": {"S": key_hash}, "kind": {"S": "serverless"}}
     aws.client("dynamodb").put_item(TableName=deployment.outputs["ApiKeysTable"], Item=item)
@@ -187,8 +188,9 @@ def every_figure_is_of_the_rows(deployment: Deployment) -> None:
     others = deployment.check_figures(answer.body, CHAT)
     # One slot is taken by this scrape, and one by that before the first refresh, unless it is free again.
     check("budget", others.pop("wafer_scrape_budget_remaining") in (4, 5), True)
-    engine = {"running_requests": 3, "queue_depth": 1, "kv_cache_usage_ratio": 0.42, "kv_cache_hit_ratio": 0.71}
-    engine |= {"replicas_reporting": 1, "scrape_success": 1}
+    # The gauges of the heartbeat as it stands on the page.
+    heartbeat = re.findall(r'"(\w+)": \{"N": "([\d.]+)"\}', documented(HEARTBEATS))
+    engine = {name: float(value) for name, value in heartbeat} | {"replicas_reporting": 1, "scrape_success": 1}
     check("engine", others, {f"wafer_engine_{name}": value for name, value in engine.items()})
     answer = deployment.scrape(CODE)
     check("scrape", answer.status, 200)
@@ -250,7 +252,7 @@ def counts_a_recomputed_hour(deployment: Deployment) -> None:
     deployment.logs.put_late(minute, timedelta(0))
     hour = f"{minute:%Y-%m-%dT%H}"
     examples = {EXAMPLE_FROM: f"{hour}:00:00Z", EXAMPLE_TO: f"{hour}:59:00Z"}
-    report = deployment.aws.documented("Recomputing a range", examples)
+    report = deployment.aws.run_documented("Recomputing a range", examples)
     check("recomputed", '"complete":true' in report.replace(" ", ""), True)
     answer = deployment.scrape(CHAT)
     check("scrape", answer.status, 200)

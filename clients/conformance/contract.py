@@ -43,17 +43,17 @@ def label_of(cell: str) -> Label | None:
 
 FAMILIES = families_of((ROOT / "docs" / "contract.md").read_text())
 
-# Absent for an endpoint without traffic and without workers.
-ABSENT_WHEN_IDLE = {
-    "wafer_cache_hit_ratio_last_24h",
-    "wafer_ttft_seconds",
-    "wafer_request_duration_seconds",
-    "wafer_output_tokens_per_second",
-    "wafer_engine_running_requests",
-    "wafer_engine_queue_depth",
-    "wafer_engine_kv_cache_usage_ratio",
-    "wafer_engine_kv_cache_hit_ratio",
-}
+# Engine gauges that are there without a worker too.
+WITHOUT_WORKERS = {"wafer_engine_replicas_reporting", "wafer_engine_scrape_success"}
+
+
+def is_absent_when_idle(family: str, label: Label | None) -> bool:
+    """Without traffic a quantile has no sample and a ratio no divisor; without workers no gauge is reported."""
+    if label and label.name == "quantile":
+        return True
+    if family.startswith("wafer_engine_"):
+        return family not in WITHOUT_WORKERS
+    return family.endswith("_ratio_last_24h")
 
 
 def series(
@@ -70,7 +70,7 @@ def series(
 
 
 def idle_series(endpoint: str) -> set[Series]:
-    present = {family: label for family, label in FAMILIES.items() if family not in ABSENT_WHEN_IDLE}
+    present = {family: label for family, label in FAMILIES.items() if not is_absent_when_idle(family, label)}
     return series([endpoint], families=present)
 
 
