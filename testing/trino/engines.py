@@ -36,6 +36,10 @@ class Trino:
         header: list[Cell] = [column.name for column in cursor.description or []]
         return [header, *([as_athena_prints(cell) for cell in row] for row in rows)]
 
+    def reads_files(self) -> bool:
+        """For a moment after its start it has no node to do so with."""
+        return not isinstance(self.answer("SELECT count(*) FROM request_logs WHERE hour = ''"), Refusal)
+
     def created(self, statement: str) -> None:
         if isinstance(answer := self.answer(statement), Refusal):
             raise RuntimeError(answer)

@@ -2,7 +2,10 @@
 //!
 //! The engine is [`DataFusion`], set up to read Trino's SQL the way Athena does.
 
+mod columns;
 mod failure;
+mod file;
+mod scan;
 mod table;
 mod text;
 
@@ -92,7 +95,7 @@ impl Engine for DataFusion {
 fn scanned_bytes(plan: &dyn ExecutionPlan) -> u64 {
     let own = plan
         .metrics()
-        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
+        .and_then(|metrics| metrics.sum_by_name(scan::BYTES_SCANNED))
         .map_or(0, |bytes| u64::try_from(bytes.as_usize()).unwrap_or(u64::MAX));
     plan.children().into_iter().map(|child| scanned_bytes(child.as_ref())).fold(own, u64::saturating_add)
 }

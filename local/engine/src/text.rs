@@ -47,7 +47,8 @@ fn write_rows(batch: &RecordBatch, rows: &mut Vec<Vec<Option<String>>>) -> Resul
     Ok(())
 }
 
-fn athena_type(data_type: &DataType) -> &'static str {
+/// What Athena calls a type.
+pub fn athena_type(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Null => "unknown",
         DataType::Boolean => "boolean",

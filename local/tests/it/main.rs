@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod athena;
+mod athena_files;
 mod figures;
 mod http;
 mod logs;
