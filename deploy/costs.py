@@ -6,9 +6,8 @@ What the template decides (alarms, metrics, memory) is read from it; what was me
 import json
 import re
 from math import ceil
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from loopback import ROOT
 
 # Public prices of us-east-1 in dollars, without free tiers.
 ATHENA_BYTE = 5.0 / 2**40

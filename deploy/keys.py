@@ -1,13 +1,11 @@
 """API keys: issues, lists, rotates and revokes them, and retires a host name before another customer gets it.
 
-keys.py issue HOST...    makes a key for these hosts, and prints it once
-keys.py list             each key by the first digits of its hash, as in the log of the scrape
-keys.py rotate DIGITS    makes a second key like that one, which then expires in 7 days
-keys.py revoke DIGITS    ends a key within a second
-keys.py retire HOST      erases what is kept of a host: its figures, its workers, and its place in keys
+issue HOST...    makes a key for these hosts, and prints it once
+list             each key by the first digits of its hash, as in the log of the scrape
+rotate DIGITS    makes a second key like that one, which then expires in 7 days
+revoke DIGITS    ends a key within a second
+retire HOST      erases what is kept of a host: its figures, its workers, and its place in keys
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -17,8 +15,8 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -72,7 +70,7 @@ class Record:
     expires_at: int | None
 
     @classmethod
-    def from_item(cls, item: Item) -> Record:
+    def from_item(cls, item: Item) -> Self:
         """Refuses a record that would be answered as an invalid key."""
         kind = item.get("kind", {}).get("S")
         if kind not in KINDS:
@@ -300,7 +298,7 @@ class Hosts:
         minutes = [period.split("#", 1)[1] for period in periods if period.startswith("m")]
         if not minutes:
             return
-        last = datetime.strptime(max(minutes), "%Y-%m-%dT%H:%M").replace(tzinfo=timezone.utc)
+        last = datetime.strptime(max(minutes), "%Y-%m-%dT%H:%M").replace(tzinfo=UTC)
         free = last + timedelta(hours=quiet_hours)
         if free.timestamp() > now:
             raise Refused(f"{host.name} had requests at {last:%F %R} UTC: retire it at {free:%F %R} UTC or later")
@@ -333,7 +331,7 @@ def reported_at(worker: Item) -> float:
 
 
 def day(seconds: int | None) -> str:
-    return "never" if seconds is None else f"{datetime.fromtimestamp(seconds, timezone.utc):%F}"
+    return "never" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%F}"
 
 
 def line_of(item: Item, now: float) -> str:
@@ -396,7 +394,11 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top = argparse.ArgumentParser(
+        prog="python -m deploy.keys",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     top.add_argument("--stack", default="wafer-metrics", help="the stack whose tables these are (%(default)s)")
     for table in ("api-keys", "heartbeats", "rollups"):
         top.add_argument(f"--{table}-table", help="this table instead of the stack's")

@@ -1,9 +1,7 @@
 """Sets each alarm of a stack to ALARM and back, so that whoever is paged sees that pages come, and what they look like.
 
-try_alarms.py [--stack wafer-metrics] [ALARM...]    ALARM without the stack's name, as in docs/operations.md
+ALARM is a name without the stack's, as in docs/operations.md.
 """
-
-from __future__ import annotations
 
 import argparse
 import sys
@@ -42,7 +40,11 @@ def ring(cloudwatch: Any, alarm: str) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.try_alarms",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--stack", default="wafer-metrics")
     parser.add_argument("alarm", nargs="*")
     arguments = parser.parse_args()

@@ -1,15 +1,11 @@
 """The page of costs against what is counted."""
 
-from __future__ import annotations
-
 import re
-import sys
 
 import pytest
-from conftest import ROOT
 
-sys.path.insert(0, str(ROOT / "deploy"))
-import costs
+from deploy import costs
+from loopback import ROOT
 
 PAGE = " ".join((ROOT / "docs/operations.md").read_text().split())
 

@@ -1,7 +1,5 @@
 """Keys and host names, from the command line to what a scrape then answers."""
 
-from __future__ import annotations
-
 import hashlib
 import re
 import subprocess
@@ -9,7 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from conftest import OLD_HOST, OLD_REQUESTS, Stack
+
+from deploy.tests.stack import OLD_HOST, OLD_REQUESTS, Stack
 
 HOST = "idle.demo.example"
 DAY = 24 * 3600

@@ -1,7 +1,5 @@
 """The template's stack in an AWS emulator: what a first creation leaves, whom alarms reach, what a worker may write."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import re
@@ -11,11 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import emulator as emulators
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ROOT
-from emulator import Emulator
+
+from deploy.ministack import MiniStack, ministack
+from deploy.tests import template_stack
+from loopback import ROOT
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 ALARMS = re.findall(r"^### `([a-z-]+)`$", OPERATIONS, re.MULTILINE)
@@ -25,7 +24,7 @@ ALARMS = re.findall(r"^### `([a-z-]+)`$", OPERATIONS, re.MULTILINE)
 class Deployed:
     """The template's stack, and the queue that its alarms' topic sends to."""
 
-    aws: Emulator
+    aws: MiniStack
     outputs: dict[str, str]
     queue: str
 
@@ -40,14 +39,19 @@ class Deployed:
         return messages
 
     def try_alarms(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "deploy/try_alarms.py"), *arguments]
-        return subprocess.run(command, env=self.aws.environment, capture_output=True, text=True, check=False)
+        return self.run("deploy.try_alarms", *arguments)
+
+    def run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """As an operator does."""
+        command = [sys.executable, "-m", module, *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.aws.environment, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
-    with emulators.running(tmp_path_factory.mktemp("emulator")) as aws:
-        template = aws.put_code()
+    folder = tmp_path_factory.mktemp("ministack")
+    with ministack(folder, folder / "log") as aws:
+        template = template_stack.put_code(aws)
         topic = aws.client("sns").create_topic(Name="on-call")["TopicArn"]
         queue = aws.client("sqs").create_queue(QueueName="pager")["QueueUrl"]
         arn = aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -63,13 +67,13 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         what = f"ComparisonOperator: GreaterThanThreshold, EvaluationPeriods: 1, Threshold: 0, Metrics: [{metric}]"
         unknown = f"\nResources:\n  Last: {{{kind}, Properties: {{{what}}}}}\n"
         failing = template.replace("\nResources:\n", unknown, 1)
-        status, _ = aws.create(failing, "failing", topic, TablesProtected="no")
+        status = template_stack.create(aws, failing, "failing", topic, TablesProtected="no")
         assert status.startswith("ROLLBACK"), status
         assert aws.client("dynamodb").list_tables()["TableNames"] == []
 
-        status, outputs = aws.create(template, "wafer-metrics", topic, TablesProtected="no")
+        status = template_stack.create(aws, template, "wafer-metrics", topic, TablesProtected="no")
         assert status == "CREATE_COMPLETE"
-        yield Deployed(aws, outputs, queue)
+        yield Deployed(aws, aws.outputs("wafer-metrics"), queue)
 
 
 def test_once_it_is_there_the_stack_protects_what_cannot_be_made_again(deployed: Deployed) -> None:
@@ -82,7 +86,7 @@ def test_once_it_is_there_the_stack_protects_what_cannot_be_made_again(deployed:
         Parameters=[*kept, {"ParameterKey": "TablesProtected", "ParameterValue": "yes"}],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    assert deployed.aws.ended("wafer-metrics")[0] == "UPDATE_COMPLETE"
+    assert template_stack.status_at_end(deployed.aws, "wafer-metrics") == "UPDATE_COMPLETE"
     dynamodb = deployed.aws.client("dynamodb")
     protected = {
         output: dynamodb.describe_table(TableName=deployed.outputs[output])["Table"]["DeletionProtectionEnabled"]
@@ -92,25 +96,13 @@ def test_once_it_is_there_the_stack_protects_what_cannot_be_made_again(deployed:
 
 
 def test_keys_are_put_into_the_stacks_table(deployed: Deployed) -> None:
-    command = [sys.executable, str(ROOT / "deploy/keys.py")]
-    done = subprocess.run(
-        [*command, "issue", "chat.example.com"],
-        env=deployed.aws.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = deployed.run("deploy.keys", "issue", "chat.example.com")
+    assert done.returncode == 0, done.stderr
     digits = hashlib.sha256(done.stdout.strip().encode()).hexdigest()
     key = {"key_hash": {"S": digits}}
     item = deployed.aws.client("dynamodb").get_item(TableName=deployed.outputs["ApiKeysTable"], Key=key)["Item"]
     assert item["endpoints"] == {"SS": ["chat.example.com"]}
-    done = subprocess.run(
-        [*command, "--stack", "nobodys", "list"],
-        env=deployed.aws.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = deployed.run("deploy.keys", "--stack", "nobodys", "list")
     assert (done.returncode, done.stderr.startswith("AWS: ")) == (1, True)
 
 
@@ -150,7 +142,7 @@ def test_a_worker_may_put_heartbeats_and_nothing_else(deployed: Deployed) -> Non
     policy = json.loads(text.replace("REGION", "us-east-1"))
     [statement] = policy["Statement"]
     assert statement["Condition"] == {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["chat.example.com"]}}
-    worker = deployed.aws.client("dynamodb", deployed.aws.user("worker-0", policy))
+    worker = deployed.aws.client("dynamodb", template_stack.user(deployed.aws, "worker-0", policy))
     key = {"endpoint": {"S": "chat.example.com"}, "worker_id": {"S": "worker-0"}}
     worker.put_item(TableName=deployed.outputs["HeartbeatsTable"], Item=key)
     with pytest.raises(ClientError, match="AccessDenied"):

@@ -2,25 +2,29 @@
 
 import datetime
 import decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
-import table
+from testing.trino import table
+
+Write = Callable[[Path], None]
 
 TIMES = [datetime.datetime(2026, 11, 24, 21, 5, 0, microseconds) for microseconds in (123_456, 123_500, 999_999)]
 NUMBERS = [100, 127, 1]
 TEXTS = ["200", "a.example.com", ""]
 
 
-def of(kind, values=None):
+def of(kind: Any, values: Sequence[Any] | None = None) -> Any:
     return pyarrow.array(NUMBERS if values is None else values, kind)
 
 
-def decimals(precision, scale, width=pyarrow.decimal128):
-    return of(width(precision, scale), [decimal.Decimal(number) for number in NUMBERS])
+def decimals(precision: int, scale: int) -> Any:
+    return of(pyarrow.decimal128(precision, scale), [decimal.Decimal(number) for number in NUMBERS])
 
 
 COLUMNS = {
@@ -56,6 +60,8 @@ COLUMNS = {
 }
 # One of each type that the table declares.
 DECLARED = ["endpoint", "status_code", "is_streaming", "ended_at", "total_latency_ms", "input_tokens"]
+NAMES = ["x", "x.snappy", "x.parquet.tmp", "x.json", "_x.parquet", ".x.parquet"]
+NAMES += ["below/x.parquet", "_below/x.parquet", ".below/x.parquet"]
 CODECS = ["none", "snappy", "gzip", "zstd", "lz4", "brotli"]
 
 
@@ -63,81 +69,59 @@ CODECS = ["none", "snappy", "gzip", "zstd", "lz4", "brotli"]
 class Case:
     name: str
     select: str
-    write: Callable
+    write: Write
     # What a refusal must name.
-    names: tuple = ()
+    names: tuple[str, ...] = ()
 
 
-def cases():
+def cases() -> Iterator[Case]:
     for column in DECLARED:
         for kind, values in COLUMNS.items():
             yield Case(f"{kind} for {column}", column, whole({column: values}, kind), ("odd.parquet", column))
+    texts, others = of(pyarrow.string(), TEXTS), of(pyarrow.string(), ["2020", "2020", "2020"])
     # Only what is asked for is read.
-    yield Case(
-        "text for another column",
-        "endpoint",
-        whole({"endpoint": of(pyarrow.string(), TEXTS), "status_code": of(pyarrow.string(), TEXTS)}),
-    )
-    texts = of(pyarrow.string(), TEXTS)
+    yield Case("text for another column", "endpoint", whole({"endpoint": texts, "status_code": texts}))
     for name in ("endpoint", "Endpoint", "ENDPOINT", "end_point", "endPoint"):
         yield Case(f"a column named {name}", "endpoint", whole({name: texts}))
-    yield Case(
-        "two names that differ in case",
-        "endpoint",
-        whole({"Endpoint": texts, "endpoint": of(pyarrow.string(), ["b", "b", "b"])}),
-    )
-    yield Case(
-        "a name of the partition",
-        "hour",
-        whole({"endpoint": texts, "hour": of(pyarrow.string(), ["2020", "2020", "2020"])}),
-    )
-    for name in (
-        "x",
-        "x.snappy",
-        "x.parquet.tmp",
-        "x.json",
-        "_x.parquet",
-        ".x.parquet",
-        "below/x.parquet",
-        "_below/x.parquet",
-        ".below/x.parquet",
-    ):
+    yield Case("two names that differ in case", "endpoint", whole({"Endpoint": texts, "endpoint": others}))
+    yield Case("a name of the partition", "hour", whole({"endpoint": texts, "hour": others}))
+    for name in NAMES:
         yield Case(f"a file {name}", "count(*) AS n", whole({"endpoint": texts}, name=name))
     yield Case("no bytes", "count(*) AS n", lambda folder: (folder / "odd.parquet").touch())
-    yield Case(
-        "not Parquet",
-        "count(*) AS n",
-        lambda folder: (folder / "odd.parquet").write_text('{"endpoint":"a"}\n'),
-        ("odd.parquet",),
-    )
-    yield Case(
-        "a file under a hidden name that is not Parquet",
-        "count(*) AS n",
-        lambda folder: (folder / "_odd").write_text("{}"),
-    )
+    yield Case("not Parquet", "count(*) AS n", json_as("odd.parquet"), ("odd.parquet",))
+    yield Case("a file under a hidden name that is not Parquet", "count(*) AS n", json_as("_odd"))
     yield Case("a file cut short", "endpoint", cut, ("odd.parquet",))
     for codec in CODECS:
         yield Case(f"compression {codec}", "endpoint", whole({"endpoint": texts}, compression=codec), ("odd.parquet",))
 
 
-def whole(columns, kind=None, name="odd.parquet", **options):
-    def write(folder):
+def whole(
+    columns: Mapping[str, Any], kind: str | None = None, name: str = "odd.parquet", compression: str = "snappy"
+) -> Write:
+    def write(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
+        int96 = kind == "int96"
         pyarrow.parquet.write_table(
-            pyarrow.table(columns), path, use_deprecated_int96_timestamps=kind == "int96", **options
+            pyarrow.table(columns), path, use_deprecated_int96_timestamps=int96, compression=compression
         )
 
     return write
 
 
-def cut(folder):
+def json_as(name: str) -> Write:
+    def write(folder: Path) -> None:
+        (folder / name).write_text('{"endpoint":"a"}\n')
+
+    return write
+
+
+def cut(folder: Path) -> None:
     whole({"endpoint": of(pyarrow.string(), TEXTS)})(folder)
     path = folder / "odd.parquet"
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
 
 
-assert {table.declared()[0][column] for column in DECLARED} == set(table.declared()[0].values()), (
-    "a declared type without a column here"
-)
+TYPES = table.declared()[0]
+assert {TYPES[column] for column in DECLARED} == set(TYPES.values()), "a declared type without a column here"

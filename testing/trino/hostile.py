@@ -1,12 +1,15 @@
 """Request logs as nobody should write them, in the minutes and folders that docs/query.sql reads."""
 
 import random
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
-from request_logs import SCHEMA
+from deploy.request_logs import SCHEMA, Row
 
 HOURS = ["2026-11-24-19", "2026-11-24-20"]
 FROM = datetime(2026, 11, 24, 20, 3)
@@ -17,7 +20,7 @@ SECOND = timedelta(seconds=1)
 MICROSECONDS = SCHEMA.set(SCHEMA.get_field_index("ended_at"), pyarrow.field("ended_at", pyarrow.timestamp("us")))
 
 
-def row(name, **changes):
+def row(name: str | None, **changes: Any) -> Row:
     """A request that every figure takes."""
     return {
         "request_id": name,
@@ -35,43 +38,31 @@ def row(name, **changes):
     } | changes
 
 
-NUMBERS = [
-    None,
-    float("nan"),
-    float("inf"),
-    float("-inf"),
-    -1.0,
-    -0.0,
-    0.0,
-    5e-324,
-    1e-310,
-    0.000999,
-    0.001,
-    0.0015,
-    1e9,
-    1e9 + 1,
-    1.7e308,
-]
+NUMBERS = [None, float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0, 5e-324, 1e-310]
+NUMBERS += [0.000999, 0.001, 0.0015, 1e9, 1e9 + 1, 1.7e308]
 TOKENS = [None, -1, 0, 1, 10**12, 10**12 + 1, 2**63 - 1, -(2**63)]
 STATUSES = [None, 0, 99, 100, 199, 200, 299, 302, 400, 429, 499, 500, 599, 600, -200, 2**31 - 1]
 
 
-def odd_values():
+ODD: dict[str, Sequence[Any]] = {
+    "status_code": STATUSES,
+    "is_streaming": [None, False],
+    **dict.fromkeys(("ttft_ms", "total_latency_ms"), NUMBERS),
+    **dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens"), TOKENS),
+}
+
+
+def odd_values() -> Iterator[Row]:
     """One column after the other at each value that may upset it, then anything with anything."""
-    for column, values in [
-        ("status_code", STATUSES),
-        ("is_streaming", [None, False]),
-        *((column, NUMBERS) for column in ("ttft_ms", "total_latency_ms")),
-        *((column, TOKENS) for column in ("input_tokens", "output_tokens", "cache_read_tokens")),
-    ]:
-        for number, value in enumerate(values):
-            yield row(f"{column} {number}", **{column: value})
+    for column, values in ODD.items():
+        for index, value in enumerate(values):
+            yield row(f"{column} {index}", **{column: value})
     chance = random.Random(476)
 
-    def number():
+    def number() -> float | None:
         return chance.choice(NUMBERS) if chance.random() < 0.2 else 10 ** chance.uniform(-3, 9)
 
-    def tokens():
+    def tokens() -> int | None:
         return chance.choice(TOKENS) if chance.random() < 0.2 else chance.randrange(100_000)
 
     for each in range(3000):
@@ -89,7 +80,7 @@ def odd_values():
         )
 
 
-def edges():
+def edges() -> Iterator[Row]:
     """On both sides of a minute and of the range, in microseconds: half a millisecond is rounded up."""
     for minute in (FROM, FROM + timedelta(minutes=4), TO):
         for microseconds in (-1_000, -501, -500, -499, -1, 0, 1, 499, 500, 999):
@@ -101,10 +92,10 @@ def edges():
     yield row(None, ended_at=None)
 
 
-def names():
+def names() -> Iterator[Row]:
     longest = ".".join(["l" * 63] * 3 + ["l" * 61])
-    good = ["UPPER.Example.COM", "localhost", "10.0.0.1", "xn--bcher-kva.example", "a" * 63, longest]
-    bad = [
+    good: list[str | None] = ["UPPER.Example.COM", "localhost", "10.0.0.1", "xn--bcher-kva.example", "a" * 63, longest]
+    bad: list[str | None] = [
         "",
         " ",
         ".",
@@ -117,27 +108,16 @@ def names():
         "a_b",
         "a" * 64,
         f"l{longest}",
-        f"{HOST}:443",
-        f"https://{HOST}",
-        f" {HOST}",
-    ]
-    bad += [
-        f"{HOST}\n",
-        f"{HOST}\x00",
-        "a\tb",
-        "a,b",
-        "\u00e4.example",
-        "\u0130.example",
-        "\u212a.example",
-        "\U0001f980.example",
         "a" * 3000,
         None,
     ]
+    bad += [f"{HOST}:443", f"https://{HOST}", f" {HOST}", f"{HOST}\n", f"{HOST}\x00", "a\tb", "a,b"]
+    bad += ["\u00e4.example", "\u0130.example", "\u212a.example", "\U0001f980.example"]
     for number, name in enumerate(good + bad):
         yield row(f"name {number}", endpoint=name, ended_at=FROM + SECOND)
 
 
-def copies(folder):
+def copies(folder: str) -> Iterator[Row]:
     """Rows delivered again, in the same file and in another folder, and copies that differ in one column."""
     yield row("copied", ended_at=FROM + 2 * SECOND)
     yield row("copied", ended_at=FROM + 2 * SECOND)
@@ -145,7 +125,7 @@ def copies(folder):
     yield row("copied", endpoint="code.example.com", ended_at=FROM + 2 * SECOND)
     for unnamed in (None, None, "", ""):
         yield row(unnamed, ended_at=FROM + 2 * SECOND)
-    for column, one, other in [
+    differing: list[tuple[str, Any, Any]] = [
         ("status_code", 200, 503),
         ("is_streaming", True, False),
         ("ttft_ms", 10.0, float("nan")),
@@ -154,30 +134,28 @@ def copies(folder):
         ("output_tokens", 7, 70),
         ("cache_read_tokens", 0, 1),
         ("error_code", "timeout", None),
-    ]:
-        yield row(f"differs in {column}", ended_at=FROM + 4 * SECOND, **{column: one if folder == HOURS[0] else other})
+    ]
+    for column, one, other in differing:
+        value = one if folder == HOURS[0] else other
+        yield row(f"differs in {column}", ended_at=FROM + 4 * SECOND, **{column: value})
 
 
-def no_utf8(column, values):
+def no_utf8(column: str, values: Sequence[bytes]) -> Any:
     """A table whose `column` holds bytes that are not text."""
     rows = [row(f"bytes {number}", ended_at=FROM + 5 * SECOND) for number in range(len(values))]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
-    return table.set_column(
-        table.column_names.index(column), column, pyarrow.array(values, pyarrow.binary()).view(pyarrow.string())
-    )
+    texts = pyarrow.array(values, pyarrow.binary()).view(pyarrow.string())
+    return table.set_column(table.column_names.index(column), column, texts)
 
 
-def by_other_writers(name):
+def by_other_writers(name: str) -> tuple[Any, dict[str, Any]]:
     """A file's table and how it is written, each as some writer does it."""
-    rows = [
-        row(f"{name} {number}", endpoint=f"{name}.example.com", ended_at=FROM + number * SECOND) for number in range(50)
-    ]
+    rows = [row(f"{name} {each}", endpoint=f"{name}.example.com", ended_at=FROM + each * SECOND) for each in range(50)]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
 
-    def cast(**kinds):
-        return pyarrow.Table.from_pylist(
-            rows, schema=pyarrow.schema([(field.name, kinds.get(field.name, field.type)) for field in SCHEMA])
-        )
+    def cast(**kinds: Any) -> Any:
+        fields = [(field.name, kinds.get(field.name, field.type)) for field in SCHEMA]
+        return pyarrow.Table.from_pylist(rows, schema=pyarrow.schema(fields))
 
     stamp = pyarrow.timestamp
     match name:
@@ -190,11 +168,15 @@ def by_other_writers(name):
             return cast(status_code=pyarrow.int64(), request_id=text, endpoint=text), {"data_page_version": "2.0"}
         case "narrow":
             narrow = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens"), pyarrow.int32())
-            return cast(
-                status_code=pyarrow.int16(), ttft_ms=pyarrow.float32(), total_latency_ms=pyarrow.int32(), **narrow
-            ), {}
+            narrow |= {
+                "status_code": pyarrow.int16(),
+                "ttft_ms": pyarrow.float32(),
+                "total_latency_ms": pyarrow.int32(),
+            }
+            return cast(**narrow), {}
         case "unsigned":
-            return cast(status_code=pyarrow.uint16(), input_tokens=pyarrow.uint32(), output_tokens=pyarrow.uint64()), {}
+            unsigned = {"input_tokens": pyarrow.uint32(), "output_tokens": pyarrow.uint64()}
+            return cast(status_code=pyarrow.uint16(), **unsigned), {}
         case "decimal":
             return cast(status_code=pyarrow.decimal128(5, 0), input_tokens=pyarrow.decimal128(18, 0)), {}
         case "bytes":
@@ -206,45 +188,28 @@ def by_other_writers(name):
         case "older":
             return table.drop_columns(["cache_read_tokens", "is_streaming", "model", "error_code"]), {}
         case "newer":
-            return table.append_column("region", pyarrow.array(["eu"] * table.num_rows)).append_column(
-                "tags", pyarrow.array([["a"]] * table.num_rows)
-            ), {}
+            newer = table.append_column("region", pyarrow.array(["eu"] * table.num_rows))
+            return newer.append_column("tags", pyarrow.array([["a"]] * table.num_rows)), {}
         case "delta":
-            encodings = {
-                "request_id": "DELTA_BYTE_ARRAY",
-                "model": "DELTA_LENGTH_BYTE_ARRAY",
-                "ttft_ms": "BYTE_STREAM_SPLIT",
-            }
+            encodings = {"request_id": "DELTA_BYTE_ARRAY", "model": "DELTA_LENGTH_BYTE_ARRAY"}
+            encodings |= {"ttft_ms": "BYTE_STREAM_SPLIT"}
             return table, {"use_dictionary": False, "column_encoding": encodings}
         case "no-rows":
             return table.slice(0, 0), {}
     raise ValueError(name)
 
 
-WRITERS = [
-    "nanoseconds",
-    "int96",
-    "wide",
-    "narrow",
-    "unsigned",
-    "decimal",
-    "bytes",
-    "capitals",
-    "turned",
-    "older",
-    "newer",
-    "delta",
-    "no-rows",
-]
+WRITERS = ["nanoseconds", "int96", "wide", "narrow", "unsigned", "decimal", "bytes", "capitals", "turned"]
+WRITERS += ["older", "newer", "delta", "no-rows"]
 
 
-def write(folder):
+def write(folder: Path) -> None:
     """Writes them all under `folder`."""
     early, late = (folder / f"hour={hour}" for hour in HOURS)
     for each in (early, late / "below" / "deeper"):
         each.mkdir(parents=True)
 
-    def rows(path, each, schema=MICROSECONDS, **options):
+    def rows(path: Path, each: Iterable[Row], schema: Any = MICROSECONDS, **options: Any) -> None:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(each), schema=schema), path, **options)
 
     # Small row groups: readers leave them out by what the file says of them, which knows of no NaN.

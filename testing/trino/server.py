@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from processes import free_port, running, waited_for
+from loopback import ROOT
+from loopback.processes import free_address, running
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CACHE = Path(os.environ.get("TRINO_CACHE") or ROOT / "target" / "trino")
 VERSION = "476"
 SHA256 = "cfd5accde17e8ebd251eeeb78aed1f490e77bb3a164d95a0f454bf8a7c1cbd3f"
@@ -19,25 +20,24 @@ PLUGIN = "hive"
 LEAST_JAVA = 24
 
 
-def java_home():
+def java_home() -> Path:
     """A Java that is new enough: that of JAVA_HOME, else one that the system installed."""
     homes = [Path(home) for home in [os.environ.get("JAVA_HOME")] if home] + sorted(Path("/usr/lib/jvm").glob("*"))
     found = {home: java_version(home) for home in homes if (home / "bin" / "java").exists()}
     for home, version in found.items():
         if version >= LEAST_JAVA:
             return home
-    raise SystemExit(
-        f"Trino {VERSION} needs Java {LEAST_JAVA} or later: set JAVA_HOME. Found: {sorted(set(found.values()))}"
-    )
+    versions = ", ".join(str(version) for version in sorted(set(found.values()))) or "none"
+    raise SystemExit(f"Trino {VERSION} needs Java {LEAST_JAVA} or later: set JAVA_HOME. Found: {versions}")
 
 
-def java_version(home):
-    words = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True).stderr
+def java_version(home: Path) -> int:
+    words = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=False).stderr
     version = re.search(r'version "(\d+)', words)
     return int(version[1]) if version else 0
 
 
-def obtained(java):
+def obtained(java: Path) -> Path:
     """The folder of the server; from Maven Central where it is not in the cache yet."""
     server = CACHE / f"trino-server-{VERSION}"
     if server.exists():
@@ -58,7 +58,7 @@ def obtained(java):
     return server
 
 
-def unpack(archive, server):
+def unpack(archive: Path, server: Path) -> None:
     """Without most plugins. A folder that is there is whole, whenever this is interrupted."""
     partial = CACHE / "partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -72,30 +72,24 @@ def unpack(archive, server):
 
 
 @contextmanager
-def serving(folder):
+def serving(folder: Path) -> Iterator[int]:
     """Runs a server over `folder`, and yields its port."""
     java = java_home()
     server = obtained(java)
-    port = free_port()
+    port = int(free_address().rpartition(":")[2])
     etc = folder / "etc"
     for name, lines in settings(folder, port).items():
         file = etc / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines) + "\n")
     log = folder / "trino.log"
-    command = [server / "bin" / "launcher", "-etc-dir", etc, "-data-dir", folder / "data", "-jvm-dir", java, "run"]
-    with running(command, log) as process:
-
-        def started():
-            if process.poll() is not None:
-                raise SystemExit(f"Trino ended: see {log}\n{log.read_text()[-2000:]}")
-            return "SERVER STARTED" in log.read_text()
-
-        waited_for(started, 120, 0.3)
+    launcher = server / "bin" / "launcher"
+    with running([launcher, "-etc-dir", etc, "-data-dir", folder / "data", "-jvm-dir", java, "run"], log) as program:
+        program.wait_until("Trino has started", lambda: "SERVER STARTED" in log.read_text(), 120)
         yield port
 
 
-def settings(folder, port):
+def settings(folder: Path, port: int) -> dict[str, list[str]]:
     return {
         # On loopback only.
         "node.properties": ["node.environment=test", "node.bind-ip=127.0.0.1", "node.internal-address=127.0.0.1"],

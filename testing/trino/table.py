@@ -1,8 +1,10 @@
 """The table of request logs as template.yaml declares it to Athena, in Trino's words."""
 
+from typing import Any
+
 import yaml
 
-from server import ROOT
+from loopback import ROOT
 
 SCHEMA = "hive.wafer"
 TYPES = {"string": "varchar", "int": "integer", "timestamp": "timestamp(3)"}
@@ -15,7 +17,7 @@ class Template(yaml.SafeLoader):
 Template.add_multi_constructor("!", lambda *_: None)
 
 
-def declared():
+def declared() -> tuple[dict[str, str], str, dict[str, Any]]:
     """What the template says of the table: its columns, and the parameters of its one partition."""
     resources = yaml.load((ROOT / "template.yaml").read_text(), Template)["Resources"]
     table = next(each["Properties"]["TableInput"] for each in resources.values() if each["Type"] == "AWS::Glue::Table")
@@ -24,7 +26,7 @@ def declared():
     return columns, partition["Name"], table["Parameters"]
 
 
-def statement(name, location, first_hour):
+def statement(name: str, location: str, first_hour: str) -> str:
     """CREATE TABLE over a folder of the server's. The partitions begin at `first_hour`, for as long as this test lives,
     and not at so many days before now."""
     columns, partition, parameters = declared()

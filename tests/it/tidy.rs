@@ -65,7 +65,9 @@ fn imports(folder: &str, krate: &str) -> BTreeMap<String, BTreeSet<String>> {
         rooms.entry(own.clone()).or_default().extend(imported.filter(|other| *other != own));
     }
     let names: BTreeSet<String> = rooms.keys().cloned().collect();
-    rooms.values_mut().for_each(|others| others.retain(|other| names.contains(other)));
+    for others in rooms.values_mut() {
+        others.retain(|other| names.contains(other));
+    }
     rooms
 }
 

@@ -211,9 +211,9 @@ impl Fixture {
     ) -> Option<(Report, Result<(), RefreshError>)> {
         let proxy = &self.to_dynamodb;
         if acted {
-            proxy.step_acting(calls)
+            proxy.step_acting(calls);
         } else {
-            proxy.step(calls)
+            proxy.step(calls);
         }
         let ended = tokio::select! {
             ended = self.run_unseen(refresh, Command::CatchUp, RUN_TIME) => Some(ended),

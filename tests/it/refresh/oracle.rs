@@ -19,8 +19,10 @@ enum Value {
     Quantile(f64),
 }
 
+type Measure = fn(&Row) -> Option<f64>;
+
 /// The quantiles that each distribution is shown by.
-const QUANTILES: [(&str, &[&str], fn(&Row) -> Option<f64>); 3] = [
+const QUANTILES: [(&str, &[&str], Measure); 3] = [
     ("wafer_ttft_seconds", &["0.5", "0.9", "0.95", "0.99"], ttft_seconds),
     ("wafer_request_duration_seconds", &["0.5", "0.9", "0.99"], duration_seconds),
     ("wafer_output_tokens_per_second", &["0.1", "0.5", "0.9", "0.99"], tokens_per_second),

@@ -137,7 +137,7 @@ async fn seals_that_fail_for_thirty_hours_hold_back_no_minute() {
         unsealed = report.hours_unsealed.unwrap();
         match result {
             Err(RefreshError::Seal { hour, .. }) => {
-                assert_eq!((hour.to_string().as_str(), unsealed > 0), ("2026-11-24T00", true))
+                assert_eq!((hour.to_string().as_str(), unsealed > 0), ("2026-11-24T00", true));
             }
             result => result.unwrap(),
         }

@@ -26,9 +26,9 @@ fn spawn(fixture: &Fixture, refresh: &Arc<Refresh>) -> JoinHandle<Report> {
 async fn overtaken_at(fixture: &Fixture, call: usize, acted: bool) -> bool {
     let (older, way) = fixture.another_refresh().await;
     if acted {
-        way.step_acting(call)
+        way.step_acting(call);
     } else {
-        way.step(call)
+        way.step(call);
     }
     let mut running = spawn(fixture, &Arc::new(older));
     let held = tokio::select! {
@@ -143,7 +143,8 @@ async fn two_first_fills_at_once_come_to_what_one_does() {
     fixture.deliver(now - hours(26), now, 400);
     let (one, other) = (Arc::new(fixture.refresh()), Arc::new(fixture.refresh()));
     let (one, other) = tokio::join!(spawn(&fixture, &one), spawn(&fixture, &other));
-    (one.unwrap(), other.unwrap());
+    one.unwrap();
+    other.unwrap();
     fixture.observe().await;
     fixture.catch_up(&fixture.refresh()).await;
     fixture.check().await;

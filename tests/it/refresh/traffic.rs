@@ -20,7 +20,7 @@ fn scrambled(number: i64) -> i64 {
 /// A request of any kind that ended then.
 #[expect(clippy::cast_precision_loss, reason = "small numbers")]
 pub fn request(host: &str, ended_at_ms: i64) -> Row {
-    let draw = scrambled(ended_at_ms ^ (host.len() as i64) << 50);
+    let draw = scrambled(ended_at_ms ^ i64::try_from(host.len()).unwrap() << 50);
     let odd = |one_in: i64| draw % one_in == 0;
     let status = match draw % 23 {
         0..=2 => Some(429),
