@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use athena_endpoint::Athena;
@@ -125,7 +124,7 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
             let minute = through.plus(-ago);
             let summary = summary(requests_a_minute);
             if minute >= sealed.start() || ago > MINUTES - 60 {
-                let minutes = vec![MinuteChange { period: minute, summary, replaces: None }];
+                let minutes = vec![MinuteChange { period: minute, summary: summary.clone(), replaces: None }];
                 let transaction = Transaction { minutes, hour: None, total: None, as_of: now() };
                 rollups.write(&host, &transaction).await.unwrap();
             }

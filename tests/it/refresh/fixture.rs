@@ -57,8 +57,7 @@ pub struct Fixture {
     /// Everybody's.
     pub clock: Clock,
     pub athena: ScriptedAthena,
-    /// What the refresh goes through; the calls of both are stepped as one.
-    pub to_athena: Proxy,
+    /// What the refresh goes through; its calls to Athena are stepped with those to DynamoDB.
     pub to_dynamodb: Proxy,
     /// Straight to DynamoDB.
     pub client: Client,
@@ -99,7 +98,6 @@ impl Fixture {
             scrape: setup::scrape(&client),
             clock,
             athena,
-            to_athena,
             to_dynamodb,
             client,
             database,
