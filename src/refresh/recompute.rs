@@ -63,7 +63,9 @@ impl Run<'_> {
             let mark = Watermark { caught_up_at: Some(self.clock.now()), ..self.mark.clone() };
             match self.advance(mark).await {
                 Ok(()) => return Ok(()),
-                Err(NotAdvanced::Overtaken) => self.follow().await?,
+                Err(NotAdvanced::Overtaken) => {
+                    self.follow().await?;
+                }
                 Err(NotAdvanced::Failed(error)) => return Err(error),
             }
         }

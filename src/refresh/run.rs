@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
         match done {
             Ok(everything) => self.report.complete = everything,
             // Another run goes on from here.
-            Err(NotAdvanced::Overtaken) => self.follow().await?,
+            Err(NotAdvanced::Overtaken) => self.report.complete = self.follow().await?,
             Err(NotAdvanced::Failed(error)) if error.is_out_of_time() => {}
             Err(NotAdvanced::Failed(error)) => return Err(error),
         }
@@ -135,14 +135,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks where the run stands that has overtaken this one.
-    pub(super) async fn follow(&mut self) -> Result<(), RefreshError> {
+    /// Looks where the run stands that has overtaken this one, and whether it has left nothing to do.
+    pub(super) async fn follow(&mut self) -> Result<bool, RefreshError> {
         self.refresh.cache().clear();
-        if let Some(found) = self.refresh.rollups.watermark().await.map_err(RefreshError::ReadWatermark)? {
-            self.report.complete = found.value.through >= self.target && plan::due_seal(&found.value).is_none();
-            (self.mark, self.version) = (found.value, Some(found.version));
-        }
-        Ok(())
+        let Some(found) = self.refresh.rollups.watermark().await.map_err(RefreshError::ReadWatermark)? else {
+            return Ok(false);
+        };
+        (self.mark, self.version) = (found.value, Some(found.version));
+        Ok(self.mark.through >= self.target && plan::due_seal(&self.mark).is_none())
     }
 
     fn has_moved_since(&self, before: &Watermark) -> bool {

@@ -21,6 +21,8 @@ pub enum Fault {
     Closed,
     /// No answer ever comes.
     Hangs,
+    /// The call is carried out after so long.
+    Slow(Duration),
     /// One byte of the answer comes each 100 ms.
     Drips,
     /// The call is carried out, and the connection cut before the answer.
@@ -203,6 +205,9 @@ impl Proxy {
                 return caller.write(format!("{head}{body}").as_bytes()).await;
             }
             _ => {}
+        }
+        if let Some(Fault::Slow(time)) = fault {
+            tokio::time::sleep(time).await;
         }
         let database = TcpStream::connect(database).await.ok()?;
         let mut database = Stream(&database);

@@ -2,11 +2,18 @@
 
 mod changed_rows;
 mod clocks;
+mod faults;
 mod fixture;
+mod floods;
 mod items;
 mod kills;
+mod late_rows;
+mod old_tables;
 mod oracle;
 mod outages;
+mod recompute;
+mod scrapes;
+mod seals;
 mod side_by_side;
 mod slow;
 mod tally;

@@ -112,10 +112,15 @@ impl Fixture {
 
     /// At that time, where the first run began, which found no rows: all minutes before are settled and all hours sealed.
     pub async fn begun(now: Timestamp, hosts: &[&'static str]) -> Self {
+        Self::begun_since(now - seconds(90), now, hosts).await
+    }
+
+    /// The same, where the first minute ever read was that one, but none since had a row.
+    pub async fn begun_since(since: Timestamp, now: Timestamp, hosts: &[&'static str]) -> Self {
         let fixture = Self::new(now, hosts).await;
         let through = Minute::floor(now - seconds(fixture.settle));
         let rollups = fixture.rollups();
-        rollups.put_since(through).await.unwrap();
+        rollups.put_since(Minute::floor(since)).await.unwrap();
         rollups.put_watermark(&setup::watermark(through, through.hour()), None).await.unwrap().unwrap();
         fixture
     }
@@ -248,19 +253,32 @@ impl Fixture {
         self.seen.lock().unwrap().mark = Mark::default();
     }
 
+    /// Forgets everything, for a test that empties the table.
+    pub fn forget(&self) {
+        *self.seen.lock().unwrap() = Seen::default();
+    }
+
     pub async fn mark(&self) -> Watermark {
         self.rollups().watermark().await.unwrap().unwrap().value
     }
 
     /// Scrapes all endpoints with a key that has a call left.
     pub async fn scrape(&self) -> Reply {
+        self.scrape_by(&self.scrape).await
+    }
+
+    /// The scrape function by a way of its own, and where that can be stepped.
+    pub async fn another_scrape(&self) -> (Scrape, Proxy) {
+        let way = Proxy::to(self.addresses[1]).await;
+        (setup::scrape(&setup::client(way.address)), way)
+    }
+
+    pub async fn scrape_by(&self, scrape: &Scrape) -> Reply {
         let number = self.scrapes.fetch_add(1, Ordering::Relaxed);
         let key = format!("fixture-key-{}", number / SCRAPES_A_KEY);
-        if number.is_multiple_of(SCRAPES_A_KEY) {
-            setup::put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
-        }
+        setup::put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
-        setup::call(&self.scrape, &Event::scrape().key(&key).query(&query.join("&")), self.clock.now()).await
+        setup::call(scrape, &Event::scrape().key(&key).query(&query.join("&")), self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.
@@ -280,7 +298,7 @@ impl Fixture {
         reply
     }
 
-    fn check_reply(&self, reply: &Reply, times: &[Timestamp]) {
+    pub fn check_reply(&self, reply: &Reply, times: &[Timestamp]) {
         let deliveries: Vec<Vec<Row>> = times.iter().map(|time| self.athena.rows(*time)).collect();
         for host in &self.hosts {
             let differences = deliveries.iter().map(|rows| oracle::difference(&reply.body, rows, host));

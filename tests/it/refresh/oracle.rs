@@ -46,9 +46,10 @@ fn figures(rows: &[Row], endpoint: &str, window_end_ms: i64) -> BTreeMap<String,
         figures.insert("wafer_cache_hit_ratio_last_24h".to_owned(), Value::Ratio(cached as f64 / input as f64));
     }
     for (name, shares, value) in QUANTILES {
-        let values: Vec<f64> = day.iter().filter_map(|row| value(row)).collect();
+        let mut values: Vec<f64> = day.iter().filter_map(|row| value(row)).collect();
+        values.sort_by(f64::total_cmp);
         for share in shares {
-            if let Some(quantile) = nearest_rank(values.clone(), share.parse().unwrap()) {
+            if let Some(quantile) = nearest_rank(&values, share.parse().unwrap()) {
                 figures.insert(format!("{name},quantile=\"{share}\""), Value::Quantile(quantile));
             }
         }

@@ -142,9 +142,8 @@ fn bucket(value: f64, per_doubling: i32) -> i32 {
     high
 }
 
-/// The value of the smallest rank with at least this share of the values at or below it; `None` without values.
-pub fn nearest_rank(mut values: Vec<f64>, share: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
+/// The value of the smallest rank with at least this share of the values, which are in order, at or below it.
+pub fn nearest_rank(values: &[f64], share: f64) -> Option<f64> {
     #[expect(clippy::cast_precision_loss, reason = "thousands of values")]
     let rank = (1..=values.len()).find(|rank| *rank as f64 / values.len() as f64 >= share - 1e-12)?;
     Some(values[rank - 1])
