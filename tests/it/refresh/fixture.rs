@@ -57,7 +57,8 @@ pub struct Fixture {
     /// Everybody's.
     pub clock: Clock,
     pub athena: ScriptedAthena,
-    /// What the refresh goes through; its calls to Athena are stepped with those to DynamoDB.
+    /// What the refresh goes through; the calls of both are stepped as one.
+    pub to_athena: Proxy,
     pub to_dynamodb: Proxy,
     /// Straight to DynamoDB.
     pub client: Client,
@@ -98,6 +99,7 @@ impl Fixture {
             scrape: setup::scrape(&client),
             clock,
             athena,
+            to_athena,
             to_dynamodb,
             client,
             database,
@@ -268,12 +270,12 @@ impl Fixture {
     }
 
     /// The scrape function by a way of its own, and where that can be stepped.
-    pub async fn another_scrape(&self) -> (Scrape, Proxy) {
+    pub async fn another_scrape(&self) -> (Service, Proxy) {
         let way = Proxy::to(self.addresses[1]).await;
         (setup::scrape(&setup::client(way.address)), way)
     }
 
-    pub async fn scrape_by(&self, scrape: &Scrape) -> Reply {
+    pub async fn scrape_by(&self, scrape: &Service) -> Reply {
         let number = self.scrapes.fetch_add(1, Ordering::Relaxed);
         let key = format!("fixture-key-{}", number / SCRAPES_A_KEY);
         setup::put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
