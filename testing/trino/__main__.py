@@ -1,6 +1,6 @@
-"""Asks a real Trino and the local Athena the same, over the same files: docs/query.sql over rows that nobody should write
-and over a day of demo traffic, then one kind of column or file after the other. Both must answer the same, cell by cell,
-and refuse the same."""
+"""Asks a real Trino and the local Athena the same, over the same files: docs/query.sql over rows that nobody should
+write and over a day of demo traffic, then one kind of column or file after the other. Both must answer the same, cell
+by cell, and refuse the same."""
 
 import os
 import re
@@ -9,6 +9,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
+from itertools import zip_longest
 from pathlib import Path
 
 import hostile
@@ -59,10 +60,13 @@ def difference(name, trino, local, named=()):
         return f"{name}: the local refusal does not name {unnamed}: {local}" if unnamed else None
     if isinstance(trino, Refusal) or isinstance(local, Refusal):
         return f"{name}: Trino {told(trino)}; locally {told(local)}"
-    if trino == local:
-        return None
-    rows = [(ours, theirs) for ours, theirs in zip(local, trino) if ours != theirs] or [(len(local), len(trino))]
-    return f"{name}: Trino answers {rows[0][1]}, locally {rows[0][0]}, the first of {len(rows)}"
+    for their_row, our_row in zip_longest(trino, local, fillvalue=[]):
+        for column, theirs, ours in zip_longest(trino[0], their_row, our_row):
+            if theirs != ours:
+                return (
+                    f"{name}: {column} is {theirs} in Trino, {ours} locally, in the row of {(their_row or our_row)[:2]}"
+                )
+    return None
 
 
 def told(answer):
@@ -102,11 +106,12 @@ def demo_traffic(trino, local, work):
         start = end - timedelta(hours=hours_before)
         sql = over(start, start + timedelta(hours=DEMO_HOURS))
         theirs, ours = trino.answer(sql.replace("FROM request_logs", "FROM demo")), local.answer(sql)
-        rows += len(theirs) - 1
+        rows += 0 if isinstance(theirs, Refusal) else len(theirs) - 1
         yield difference(f"docs/query.sql over demo traffic from {start}", theirs, ours)
     say(f"docs/query.sql over a day of demo traffic: {rows} rows")
     # 1,440 minutes of two endpoints, few of which have no request.
-    assert rows > 2_000, rows
+    if rows < 2_000:
+        yield f"docs/query.sql over a day of demo traffic: only {rows} rows"
 
 
 def over(start, end):
@@ -128,7 +133,9 @@ def main():
         trino.created(f"CREATE SCHEMA {table.SCHEMA}")
         trino.created(table.statement("request_logs", "logs", partition(FIRST_HOUR)))
         # For a moment after its start it has no node to read files with.
-        waited_for(lambda: not isinstance(trino.answer("SELECT count(*) FROM request_logs WHERE hour = ''"), Refusal), 60, 0.5)
+        waited_for(
+            lambda: not isinstance(trino.answer("SELECT count(*) FROM request_logs WHERE hour = ''"), Refusal), 60, 0.5
+        )
         local_ready()
         found = [*hostile_rows(trino, local, work / "logs"), *every_case(trino, local, work / "logs")]
         demo_ready()

@@ -73,17 +73,48 @@ def cases():
         for kind, values in COLUMNS.items():
             yield Case(f"{kind} for {column}", column, whole({column: values}, kind), ("odd.parquet", column))
     # Only what is asked for is read.
-    yield Case("text for another column", "endpoint", whole({"endpoint": of(pyarrow.string(), TEXTS), "status_code": of(pyarrow.string(), TEXTS)}))
+    yield Case(
+        "text for another column",
+        "endpoint",
+        whole({"endpoint": of(pyarrow.string(), TEXTS), "status_code": of(pyarrow.string(), TEXTS)}),
+    )
     texts = of(pyarrow.string(), TEXTS)
     for name in ("endpoint", "Endpoint", "ENDPOINT", "end_point", "endPoint"):
         yield Case(f"a column named {name}", "endpoint", whole({name: texts}))
-    yield Case("two names that differ in case", "endpoint", whole({"Endpoint": texts, "endpoint": of(pyarrow.string(), ["b", "b", "b"])}))
-    yield Case("a name of the partition", "hour", whole({"endpoint": texts, "hour": of(pyarrow.string(), ["2020", "2020", "2020"])}))
-    for name in ("x", "x.snappy", "x.parquet.tmp", "x.json", "_x.parquet", ".x.parquet", "below/x.parquet", "_below/x.parquet", ".below/x.parquet"):
+    yield Case(
+        "two names that differ in case",
+        "endpoint",
+        whole({"Endpoint": texts, "endpoint": of(pyarrow.string(), ["b", "b", "b"])}),
+    )
+    yield Case(
+        "a name of the partition",
+        "hour",
+        whole({"endpoint": texts, "hour": of(pyarrow.string(), ["2020", "2020", "2020"])}),
+    )
+    for name in (
+        "x",
+        "x.snappy",
+        "x.parquet.tmp",
+        "x.json",
+        "_x.parquet",
+        ".x.parquet",
+        "below/x.parquet",
+        "_below/x.parquet",
+        ".below/x.parquet",
+    ):
         yield Case(f"a file {name}", "count(*) AS n", whole({"endpoint": texts}, name=name))
     yield Case("no bytes", "count(*) AS n", lambda folder: (folder / "odd.parquet").touch())
-    yield Case("not Parquet", "count(*) AS n", lambda folder: (folder / "odd.parquet").write_text('{"endpoint":"a"}\n'), ("odd.parquet",))
-    yield Case("a file under a hidden name that is not Parquet", "count(*) AS n", lambda folder: (folder / "_odd").write_text("{}"))
+    yield Case(
+        "not Parquet",
+        "count(*) AS n",
+        lambda folder: (folder / "odd.parquet").write_text('{"endpoint":"a"}\n'),
+        ("odd.parquet",),
+    )
+    yield Case(
+        "a file under a hidden name that is not Parquet",
+        "count(*) AS n",
+        lambda folder: (folder / "_odd").write_text("{}"),
+    )
     yield Case("a file cut short", "endpoint", cut, ("odd.parquet",))
     for codec in CODECS:
         yield Case(f"compression {codec}", "endpoint", whole({"endpoint": texts}, compression=codec), ("odd.parquet",))
@@ -93,7 +124,9 @@ def whole(columns, kind=None, name="odd.parquet", **options):
     def write(folder):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
-        pyarrow.parquet.write_table(pyarrow.table(columns), path, use_deprecated_int96_timestamps=kind == "int96", **options)
+        pyarrow.parquet.write_table(
+            pyarrow.table(columns), path, use_deprecated_int96_timestamps=kind == "int96", **options
+        )
 
     return write
 
@@ -105,4 +138,6 @@ def cut(folder):
     path.write_bytes(content[: len(content) // 2])
 
 
-assert {table.declared()[0][column] for column in DECLARED} == set(table.declared()[0].values()), "a declared type without a column here"
+assert {table.declared()[0][column] for column in DECLARED} == set(table.declared()[0].values()), (
+    "a declared type without a column here"
+)

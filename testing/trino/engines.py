@@ -28,7 +28,9 @@ class Trino:
             rows = cursor.fetchall()
         except trino.exceptions.TrinoQueryError as error:
             return Refusal(f"{error.error_name}: {error.message}")
-        return [[column.name for column in cursor.description or []]] + [[as_athena_prints(cell) for cell in row] for row in rows]
+        return [[column.name for column in cursor.description or []]] + [
+            [as_athena_prints(cell) for cell in row] for row in rows
+        ]
 
     def created(self, statement):
         if isinstance(answer := self.answer(statement), Refusal):
@@ -59,7 +61,9 @@ class LocalAthena:
         started = self.call("StartQueryExecution", QueryString=sql, QueryExecutionContext={"Database": "wafer"})
         query = started["QueryExecutionId"]
         deadline = time.monotonic() + ANSWER_SECONDS
-        while (status := self.call("GetQueryExecution", QueryExecutionId=query)["QueryExecution"]["Status"])["State"] != "SUCCEEDED":
+        while (status := self.call("GetQueryExecution", QueryExecutionId=query)["QueryExecution"]["Status"])[
+            "State"
+        ] != "SUCCEEDED":
             if status["State"] == "FAILED":
                 return Refusal(status["StateChangeReason"])
             if time.monotonic() > deadline:

@@ -35,7 +35,23 @@ def row(name, **changes):
     } | changes
 
 
-NUMBERS = [None, float("nan"), float("inf"), float("-inf"), -1.0, -0.0, 0.0, 5e-324, 1e-310, 0.000999, 0.001, 0.0015, 1e9, 1e9 + 1, 1.7e308]
+NUMBERS = [
+    None,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+    -1.0,
+    -0.0,
+    0.0,
+    5e-324,
+    1e-310,
+    0.000999,
+    0.001,
+    0.0015,
+    1e9,
+    1e9 + 1,
+    1.7e308,
+]
 TOKENS = [None, -1, 0, 1, 10**12, 10**12 + 1, 2**63 - 1, -(2**63)]
 STATUSES = [None, 0, 99, 100, 199, 200, 299, 302, 400, 429, 499, 500, 599, 600, -200, 2**31 - 1]
 
@@ -88,8 +104,35 @@ def edges():
 def names():
     longest = ".".join(["l" * 63] * 3 + ["l" * 61])
     good = ["UPPER.Example.COM", "localhost", "10.0.0.1", "xn--bcher-kva.example", "a" * 63, longest]
-    bad = ["", " ", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "a_b", "a" * 64, f"l{longest}", f"{HOST}:443", f"https://{HOST}", f" {HOST}"]
-    bad += [f"{HOST}\n", f"{HOST}\x00", "a\tb", "a,b", "\u00e4.example", "\u0130.example", "\u212a.example", "\U0001f980.example", "a" * 3000, None]
+    bad = [
+        "",
+        " ",
+        ".",
+        "a.",
+        ".a",
+        "a..b",
+        "-a",
+        "a-",
+        "a.-b",
+        "a_b",
+        "a" * 64,
+        f"l{longest}",
+        f"{HOST}:443",
+        f"https://{HOST}",
+        f" {HOST}",
+    ]
+    bad += [
+        f"{HOST}\n",
+        f"{HOST}\x00",
+        "a\tb",
+        "a,b",
+        "\u00e4.example",
+        "\u0130.example",
+        "\u212a.example",
+        "\U0001f980.example",
+        "a" * 3000,
+        None,
+    ]
     for number, name in enumerate(good + bad):
         yield row(f"name {number}", endpoint=name, ended_at=FROM + SECOND)
 
@@ -119,16 +162,22 @@ def no_utf8(column, values):
     """A table whose `column` holds bytes that are not text."""
     rows = [row(f"bytes {number}", ended_at=FROM + 5 * SECOND) for number in range(len(values))]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
-    return table.set_column(table.column_names.index(column), column, pyarrow.array(values, pyarrow.binary()).view(pyarrow.string()))
+    return table.set_column(
+        table.column_names.index(column), column, pyarrow.array(values, pyarrow.binary()).view(pyarrow.string())
+    )
 
 
 def by_other_writers(name):
     """A file's table and how it is written, each as some writer does it."""
-    rows = [row(f"{name} {number}", endpoint=f"{name}.example.com", ended_at=FROM + number * SECOND) for number in range(50)]
+    rows = [
+        row(f"{name} {number}", endpoint=f"{name}.example.com", ended_at=FROM + number * SECOND) for number in range(50)
+    ]
     table = pyarrow.Table.from_pylist(rows, schema=SCHEMA)
 
     def cast(**kinds):
-        return pyarrow.Table.from_pylist(rows, schema=pyarrow.schema([(field.name, kinds.get(field.name, field.type)) for field in SCHEMA]))
+        return pyarrow.Table.from_pylist(
+            rows, schema=pyarrow.schema([(field.name, kinds.get(field.name, field.type)) for field in SCHEMA])
+        )
 
     stamp = pyarrow.timestamp
     match name:
@@ -141,7 +190,9 @@ def by_other_writers(name):
             return cast(status_code=pyarrow.int64(), request_id=text, endpoint=text), {"data_page_version": "2.0"}
         case "narrow":
             narrow = dict.fromkeys(("input_tokens", "output_tokens", "cache_read_tokens"), pyarrow.int32())
-            return cast(status_code=pyarrow.int16(), ttft_ms=pyarrow.float32(), total_latency_ms=pyarrow.int32(), **narrow), {}
+            return cast(
+                status_code=pyarrow.int16(), ttft_ms=pyarrow.float32(), total_latency_ms=pyarrow.int32(), **narrow
+            ), {}
         case "unsigned":
             return cast(status_code=pyarrow.uint16(), input_tokens=pyarrow.uint32(), output_tokens=pyarrow.uint64()), {}
         case "decimal":
@@ -155,9 +206,15 @@ def by_other_writers(name):
         case "older":
             return table.drop_columns(["cache_read_tokens", "is_streaming", "model", "error_code"]), {}
         case "newer":
-            return table.append_column("region", pyarrow.array(["eu"] * table.num_rows)).append_column("tags", pyarrow.array([["a"]] * table.num_rows)), {}
+            return table.append_column("region", pyarrow.array(["eu"] * table.num_rows)).append_column(
+                "tags", pyarrow.array([["a"]] * table.num_rows)
+            ), {}
         case "delta":
-            encodings = {"request_id": "DELTA_BYTE_ARRAY", "model": "DELTA_LENGTH_BYTE_ARRAY", "ttft_ms": "BYTE_STREAM_SPLIT"}
+            encodings = {
+                "request_id": "DELTA_BYTE_ARRAY",
+                "model": "DELTA_LENGTH_BYTE_ARRAY",
+                "ttft_ms": "BYTE_STREAM_SPLIT",
+            }
             return table, {"use_dictionary": False, "column_encoding": encodings}
         case "no-rows":
             return table.slice(0, 0), {}
@@ -165,7 +222,19 @@ def by_other_writers(name):
 
 
 WRITERS = [
-    "nanoseconds", "int96", "wide", "narrow", "unsigned", "decimal", "bytes", "capitals", "turned", "older", "newer", "delta", "no-rows",
+    "nanoseconds",
+    "int96",
+    "wide",
+    "narrow",
+    "unsigned",
+    "decimal",
+    "bytes",
+    "capitals",
+    "turned",
+    "older",
+    "newer",
+    "delta",
+    "no-rows",
 ]
 
 

@@ -26,7 +26,9 @@ def java_home():
     for home, version in found.items():
         if version >= LEAST_JAVA:
             return home
-    raise SystemExit(f"Trino {VERSION} needs Java {LEAST_JAVA} or later: set JAVA_HOME. Found: {sorted(set(found.values()))}")
+    raise SystemExit(
+        f"Trino {VERSION} needs Java {LEAST_JAVA} or later: set JAVA_HOME. Found: {sorted(set(found.values()))}"
+    )
 
 
 def java_version(home):
