@@ -108,6 +108,8 @@ def settings(folder, port):
         "jvm.config": [
             "-server",
             "-Xmx2G",
+            # It unpacks libraries there, and leaves them.
+            f"-Djava.io.tmpdir={folder}",
             "--add-modules=jdk.incubator.vector",
             "--enable-native-access=ALL-UNNAMED",
             "-XX:+ExitOnOutOfMemoryError",
