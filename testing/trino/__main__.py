@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 
 from loopback import ROOT
@@ -44,12 +45,13 @@ def difference(name: str, trino: Answer, local: Answer, named: Sequence[str] = (
         return f"{name}: the local refusal does not name {unnamed}: {local}" if unnamed else None
     if isinstance(trino, Refusal) or isinstance(local, Refusal):
         return f"{name}: Trino {told(trino)}; locally {told(local)}"
-    if trino == local:
-        return None
-    rows = [(ours, theirs) for ours, theirs in zip(local, trino, strict=False) if ours != theirs]
-    if not rows:
-        return f"{name}: Trino answers {len(trino)} rows, locally {len(local)}"
-    return f"{name}: Trino answers {rows[0][1]}, locally {rows[0][0]}, the first of {len(rows)}"
+    for their_row, our_row in zip(trino, local, strict=False):
+        for column, theirs, ours in zip_longest(trino[0], their_row, our_row):
+            if theirs != ours:
+                return f"{name}: {column} is {theirs} in Trino, {ours} locally, in the row of {their_row[:2]}"
+    if len(trino) != len(local):
+        return f"{name}: {len(trino) - 1} rows in Trino, {len(local) - 1} locally"
+    return None
 
 
 def told(answer: Answer) -> str:
@@ -93,7 +95,8 @@ def demo_traffic(trino: Trino, local: LocalAthena, work: Path) -> Iterator[str |
         yield difference(f"docs/query.sql over demo traffic from {start}", theirs, ours)
     say(f"docs/query.sql over a day of demo traffic: {rows} rows")
     # 1,440 minutes of two endpoints, few of which have no request.
-    assert rows > 2_000, rows
+    if rows < 2_000:
+        yield f"docs/query.sql over a day of demo traffic: only {rows} rows"
 
 
 def over(start: datetime, end: datetime) -> str:
