@@ -231,10 +231,11 @@ async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_wher
             () = way.held() => None,
         };
         let held = ended.is_none();
-        let (report, result) = if let Some(ended) = ended { ended } else {
+        let (report, result) = if let Some(ended) = ended {
+            ended
+        } else {
             // Late rows come, and a younger run finds them.
-            let late =
-                HOSTS.map(|host| Row::ok(host, &format!("late {calls}"), (now - minutes(6)).as_millisecond()));
+            let late = HOSTS.map(|host| Row::ok(host, &format!("late {calls}"), (now - minutes(6)).as_millisecond()));
             fixture.clock.advance(minutes(1));
             fixture.athena.deliver(fixture.clock.now(), late.into());
             fixture.completes(&fixture.refresh()).await;
