@@ -104,7 +104,7 @@ async fn minutes_behind_are_told_by_what_holds_them_up() {
         let now = now + SignedDuration::from_millis(i64::try_from(number).unwrap());
         let scripted = ScriptedAthena::new(Clock::new(now));
         let ended = (window_end().start() + Duration::from_secs(5)).as_millisecond();
-        scripted.deliver(now - Duration::from_secs(60), vec![Row::ok(CHAT, "1", ended)]);
+        scripted.deliver(now - Duration::from_mins(1), vec![Row::ok(CHAT, "1", ended)]);
         let athena = Proxy::to(scripted.start().await).await;
         proxy.breaks(call, fault.clone());
         athena.breaks(call, fault);

@@ -118,6 +118,9 @@ impl LogFile {
                 return Ok(Source::Missing);
             };
             let column = columns[place].name().to_owned();
+            if *field.data_type() == DataType::Int32 && is_int64(&columns[place]) {
+                tracing::warn!(file = %path.display(), column, "older versions of Athena refuse INT64 for an integer");
+            }
             columns[place] = columns::taken(&columns[place], field.data_type()).ok_or_else(|| BadData::Type {
                 file: path.to_owned(),
                 column: column.clone(),
@@ -282,6 +285,10 @@ fn with_columns(stored: &ParquetMetaData, columns: Vec<TypePtr>) -> Result<Arrow
     });
     let arrow = Arc::new(Schema::new(fields.collect::<Fields>()));
     ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new().with_schema(arrow))
+}
+
+fn is_int64(column: &Type) -> bool {
+    column.is_primitive() && column.get_physical_type() == Physical::INT64
 }
 
 fn type_name(column: &Type) -> String {

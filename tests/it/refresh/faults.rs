@@ -209,7 +209,8 @@ async fn a_write_over_another_version_than_the_one_that_was_read_is_refused() {
 async fn a_run_that_finds_nothing_due_asks_nobody_but_the_watermark() {
     let (fixture, refresh) = fixture().await;
     fixture.completes(&refresh).await;
-    (fixture.to_athena.calls(), fixture.to_dynamodb.calls());
+    fixture.to_athena.calls();
+    fixture.to_dynamodb.calls();
     let report = fixture.completes(&refresh).await;
     assert_eq!((report.queries, fixture.to_athena.calls().len()), (0, 0));
     assert_eq!(fixture.to_dynamodb.calls(), ["GetItem rollups"]);

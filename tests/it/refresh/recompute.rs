@@ -231,18 +231,16 @@ async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_wher
             () = way.held() => None,
         };
         let held = ended.is_none();
-        let (report, result) = match ended {
-            Some(ended) => ended,
-            None => {
-                // Late rows come, and a younger run finds them.
-                let late =
-                    HOSTS.map(|host| Row::ok(host, &format!("late {calls}"), (now - minutes(6)).as_millisecond()));
-                fixture.clock.advance(minutes(1));
-                fixture.athena.deliver(fixture.clock.now(), late.into());
-                fixture.completes(&fixture.refresh()).await;
-                way.run();
-                ordered.await
-            }
+        let (report, result) = if let Some(ended) = ended {
+            ended
+        } else {
+            // Late rows come, and a younger run finds them.
+            let late = HOSTS.map(|host| Row::ok(host, &format!("late {calls}"), (now - minutes(6)).as_millisecond()));
+            fixture.clock.advance(minutes(1));
+            fixture.athena.deliver(fixture.clock.now(), late.into());
+            fixture.completes(&fixture.refresh()).await;
+            way.run();
+            ordered.await
         };
         fixture.observe().await;
         fixture.check().await;
@@ -299,9 +297,9 @@ async fn an_order_that_is_killed_at_any_call_and_repeated_counts_each_row_once()
         for acted in [false, true] {
             let (refresh, way) = fixture.another_refresh().await;
             if acted {
-                way.step_acting(calls)
+                way.step_acting(calls);
             } else {
-                way.step(calls)
+                way.step(calls);
             }
             tokio::select! {
                 ordered = fixture.run_unseen(&refresh, order(start + minutes(60), start + minutes(180)), RUN_TIME) => {
