@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::{
-    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
-};
+use aws_sdk_dynamodb::config::interceptors::{BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
@@ -27,7 +25,7 @@ struct Counters {
     moves: Mutex<Vec<Move>>,
 }
 
-/// A watermark that has been put.
+/// A watermark that is put.
 #[derive(Clone, Copy, Debug)]
 pub struct Move {
     pub through: i64,
@@ -68,18 +66,9 @@ impl Intercept for Calls {
             self.0.transactions.fetch_add(1, Ordering::Relaxed);
         } else if input.downcast_ref::<QueryInput>().is_some() || input.downcast_ref::<GetItemInput>().is_some() {
             self.0.reads.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn read_after_execution(
-        &self,
-        context: &FinalizerInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let item = context.input().and_then(|input| input.downcast_ref::<PutItemInput>()?.item());
-        if let Some(AttributeValue::N(through)) = item.and_then(|item| item.get("through")) {
+        } else if let Some(put) = input.downcast_ref::<PutItemInput>()
+            && let Some(AttributeValue::N(through)) = put.item().and_then(|item| item.get("through"))
+        {
             self.0.moves.lock().unwrap().push(Move { through: through.parse()?, at: Instant::now() });
         }
         Ok(())
