@@ -91,7 +91,9 @@ pub fn out_of_bounds(text: &str, fewer: &[Row], more: &[Row], endpoint: &str) ->
         let (Value::Exact(least), Some(Value::Exact(most))) = (least, most.get(&series)) else { return None };
         let value: u128 = scraped[&series].parse().unwrap();
         let fits = least <= value && value <= *most;
-        (!fits).then(|| format!("{endpoint}: {series} is {value}, not from {least} to {most}, in the 24 h to {window_end}"))
+        (!fits).then(|| {
+            format!("{endpoint}: {series} is {value}, not from {least} to {most}, in the 24 h to {window_end}")
+        })
     })
 }
 
