@@ -20,7 +20,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [endpoints::ROLE, endpoints] => endpoints::serve(endpoints.parse().unwrap()),
         [fleet::ROLE, endpoints] => {
-            fleet::follow(endpoints.parse().unwrap(), minutes("FILL", 180), minutes("USUAL", 65))
+            fleet::follow(endpoints.parse().unwrap(), minutes("FILL", 180), minutes("USUAL", 65));
         }
         // Each fleet has a process of its own, whose memory no other fleet has grown.
         _ => {
