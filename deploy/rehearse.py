@@ -1,281 +1,282 @@
-"""Deploys the template into MiniStack, an AWS emulator, with the documented commands, and scrapes what came of it."""
+"""Deploys the template into an AWS emulator, with the documented commands, and scrapes what came of it."""
 
+import argparse
 import gzip
 import hashlib
-import http.client
 import json
-import os
 import random
 import re
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from datetime import datetime, timedelta, timezone
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import botocore.session
+from deploy import request_logs
+from deploy.ministack import Answer, MiniStack, documented, ministack
+from deploy.request_logs import Row
+from loopback import ROOT
+from loopback.processes import end_on_termination, wait_for
 
-import request_logs
-from processes import end_processes_of, free_port, running, waited_for
-
-ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / "target" / "rehearsal"
 STACK = "wafer-metrics"
 BUCKET = "rehearsal-logs"
-ENDPOINTS = ["chat.example.com", "code.example.com"]
-# What the documented lines are given as examples.
-EXAMPLES = {"endpoint": ENDPOINTS[0], "from": "2026-11-24T10:00:00Z", "to": "2026-11-24T11:00:00Z"}
-PATH = "/v1/endpoints/metrics/prometheus"
+CHAT, CODE = "chat.example.com", "code.example.com"
+# The texts of the documented commands that stand for a caller's own.
+EXAMPLE_ENDPOINT, EXAMPLE_FROM, EXAMPLE_TO = CHAT, "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
+HEARTBEATS = "What workers write: heartbeats"
+SERVERLESS_KEY = "serverless-key-of-the-rehearsal"
+
+STARTED = time.monotonic()
 
 
-def say(text):
+def say(text: str) -> None:
     print(f"{time.monotonic() - STARTED:5.0f} s  {text}", flush=True)
 
 
-def check(what, got, wanted):
-    if got != wanted:
-        sys.exit(f"{what}: got {got!r}, wanted {wanted!r}")
+def check(what: str, got: object, wanted: object) -> None:
+    assert got == wanted, f"{what}: got {got!r}, wanted {wanted!r}"
 
 
-class Rehearsal:
-    def __init__(self, port, scratch):
-        self.port = port
-        self.scratch = scratch
-        self.url = f"http://127.0.0.1:{port}"
-        # MiniStack takes these for its root user's; the functions get credentials of their roles.
-        self.environment = os.environ | {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_PAGER": "",
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        }
-        self.session = botocore.session.get_session()
-        self.session.set_credentials("test", "test")
-        self.rows = []
+def utc_now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
-    def client(self, service):
-        return self.session.create_client(service, region_name="us-east-1", endpoint_url=self.url)
 
-    def ministack(self):
-        """IAM policies are enforced, so that a permission that a function lacks fails it."""
-        environment = self.environment | {
-            "AUTH": "true",
-            "BIND_HOST": "127.0.0.1",
-            "GATEWAY_PORT": str(self.port),
-            "S3_DATA_DIR": f"{self.scratch}/s3",
-            "TMPDIR": self.scratch,
-        }
-        return running([sys.executable, "-m", "ministack"], WORK / "ministack.log", env=environment)
+@dataclass
+class RequestLogs:
+    """The bucket of the request logs, and every row that was put there."""
 
-    def answers(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-        connection.request("GET", "/_ministack/health")
-        return connection.getresponse().status == 200
+    aws: MiniStack
+    rows: list[Row] = field(default_factory=list)
 
-    def put_logs(self, rows, name, **how):
-        s3 = self.client("s3")
-        for key, body in request_logs.files(rows, name, **how):
-            s3.put_object(Bucket=BUCKET, Key=f"request_logs/{key}", Body=body)
-
-    def put_day(self):
+    def put_day(self) -> None:
         chance = random.Random(20261124)
-        rows = request_logs.day(chance, ENDPOINTS, utc_now())
+        rows = request_logs.day(chance, [CHAT, CODE], utc_now())
         self.rows += rows
-        self.put_logs(rows, "day")
+        self.put(rows, "day")
         # Delivered twice, the second time an hour later; without an id they would be other rows.
         identified = [row for row in rows if row["request_id"]]
-        self.put_logs(chance.sample(identified, 200), "again", arrived_after=timedelta(hours=1))
+        self.put(chance.sample(identified, 200), "again", arrived_after=timedelta(hours=1))
         at = utc_now() - timedelta(hours=20)
-        older = [request_logs.row(chance, ENDPOINTS[0], at, cache_read_tokens=None) for _ in range(50)]
+        older = [request_logs.row(chance, CHAT, at, cache_read_tokens=None) for _ in range(50)]
         self.rows += older
-        self.put_logs(older, "older", without=["cache_read_tokens"])
+        self.put(older, "older", without=["cache_read_tokens"])
 
-    def put_rows_of(self, at, arrived_after):
-        """Rows of a minute that has been read already."""
+    def put_late(self, at: datetime, arrived_after: timedelta) -> None:
+        """30 rows of a minute that has been read already."""
         chance = random.Random(at.minute)
-        rows = [request_logs.row(chance, ENDPOINTS[0], at + timedelta(seconds=second)) for second in range(30)]
+        rows = [request_logs.row(chance, CHAT, at + timedelta(seconds=second)) for second in range(30)]
         self.rows += rows
-        self.put_logs(rows, f"late-{at:%H%M}", arrived_after=arrived_after)
+        self.put(rows, f"late-{at:%H%M}", arrived_after=arrived_after)
 
-    def deploy(self, topic):
-        command = ["make", "deploy", "ARCH=x86_64", f"STACK={STACK}", f"BUCKET={BUCKET}", f"TOPIC={topic}"]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+    def put(
+        self,
+        rows: list[Row],
+        name: str,
+        arrived_after: timedelta = timedelta(seconds=5),
+        without: Collection[str] = (),
+    ) -> None:
+        s3 = self.aws.client("s3")
+        for key, body in request_logs.files(rows, name, arrived_after, without):
+            s3.put_object(Bucket=BUCKET, Key=f"request_logs/{key}", Body=body)
 
-    def let_queries_be_read(self):
-        """MiniStack knows no workgroup of a call that only names a query, so that the template's permission never fits there."""
-        iam = self.client("iam")
-        roles = iam.list_roles()["Roles"]
-        [role] = [role["RoleName"] for role in roles if role["RoleName"].startswith(f"{STACK}-RefreshRole")]
-        actions = ["athena:GetQueryExecution", "athena:GetQueryResults", "athena:StopQueryExecution"]
-        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_role_policy(RoleName=role, PolicyName="ministack", PolicyDocument=policy)
 
-    def documented(self, heading, **instead):
-        """Runs the first block of shell lines under a heading of docs/operations.md, with other values for its examples."""
-        section = (ROOT / "docs/operations.md").read_text().split(f"## {heading}\n", 1)[1]
-        lines = re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1)
-        for name, example in EXAMPLES.items():
-            lines = lines.replace(example, instead.get(name, example))
-        command = ["bash", "-euo", "pipefail", "-c", lines]
-        done = subprocess.run(command, cwd=self.scratch, env=self.environment, check=True, stdout=subprocess.PIPE, text=True)
-        return done.stdout.strip()
+@dataclass(frozen=True)
+class Deployment:
+    aws: MiniStack
+    logs: RequestLogs
+    outputs: dict[str, str]
+    # By endpoint.
+    keys: dict[str, str] = field(default_factory=dict)
 
-    def outputs(self):
-        stack = self.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    def scrape(self, endpoint: str, headers: dict[str, str] | None = None) -> Answer:
+        return self.ask(self.keys[endpoint], f"endpoint={endpoint}", headers)
 
-    def read_through(self, table):
+    def ask(self, key: str | None, query: str, headers: dict[str, str] | None = None) -> Answer:
+        return self.aws.scrape(self.outputs["ApiId"], key, query, headers)
+
+    def read_through(self) -> int:
         """How far the refresh has come, in Unix seconds; 0 before its first run."""
-        key = {"endpoint": {"S": "#refresh"}, "period": {"S": "watermark1"}}
-        item = self.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
+        key = {"endpoint": {"S": "#refresh"}, "period": {"S": "watermark2"}}
+        table = self.outputs["RollupsTable"]
+        item = self.aws.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         return int(item["through"]["N"]) if item else 0
 
-    def scrape(self, api, key, query, **headers):
-        """Through the API's own host name."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        headers = {name.replace("_", "-"): value for name, value in headers.items()}
-        headers |= {"Host": f"{api}.execute-api.localhost:{self.port}"}
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        connection.request("GET", f"{PATH}?{query}", headers=headers)
-        answer = connection.getresponse()
-        return answer.status, answer.headers, answer.read()
-
-    def check_figures(self, body, endpoint):
-        """Every series of an endpoint against the rows themselves."""
+    def check_figures(self, body: bytes, endpoint: str) -> dict[str, float]:
+        """Every series of the logs against the rows themselves. Returns the other series."""
         got = {}
-        for line in body.splitlines():
+        for line in body.decode().splitlines():
             if match := re.fullmatch(r'(\w+)\{endpoint="([^"]*)",?([^}]*)\} (\S+)', line):
                 name, host, label, value = match.groups()
                 if host == endpoint:
                     got[name, label] = float(value)
         window_end = int(got["wafer_metrics_window_end_timestamp_seconds", ""])
-        exact, near = request_logs.expected(self.rows, endpoint, window_end)
-        for series, value in exact.items():
-            check(f"{endpoint} {series}", got.pop(series), value)
-        for series, value in near.items():
-            if abs(got[series] - value) > 0.006 * value:
-                sys.exit(f"{endpoint} {series}: got {got[series]}, wanted {value} within 0.6 %")
-            got.pop(series)
-        return got
+        exact, near = request_logs.expected(self.logs.rows, endpoint, window_end)
+        for series, wanted in exact.items():
+            check(f"{endpoint} {series}", got.pop(series), wanted)
+        for series, wanted in near.items():
+            found = got.pop(series)
+            close = abs(found - wanted) <= 0.006 * wanted
+            assert close, f"{endpoint} {series}: got {found}, wanted {wanted} within 0.6 %"
+        return {name: value for (name, _), value in got.items()}
 
 
-def utc_now():
-    return datetime.now(timezone.utc).replace(tzinfo=None)
-
-
-def rehearse(run):
-    waited_for(run.answers, 60)
+def rehearse(aws: MiniStack) -> None:
     say("MiniStack answers")
-    run.client("s3").create_bucket(Bucket=BUCKET)
-    topic = run.client("sns").create_topic(Name="alarms")["TopicArn"]
-    run.put_day()
-    say(f"{len(run.rows)} rows of request logs are in its S3")
-    run.deploy(topic)
-    run.let_queries_be_read()
-    outputs = run.outputs()
-    api, rollups = outputs["ApiId"], outputs["RollupsTable"]
-    say(f"deployed: {outputs['ScrapeUrl']}")
+    deployment = deploy(aws)
+    put_keys_and_heartbeat(deployment)
+    fails_before_the_first_refresh(deployment)
+    through = fills_the_day(deployment)
+    every_figure_is_of_the_rows(deployment)
+    answers_in_openmetrics_and_gzip(deployment)
+    refuses_who_may_not(deployment)
+    limits_the_rate(deployment)
+    counts_late_rows(deployment, through)
+    counts_a_recomputed_hour(deployment)
+    say("done")
 
-    keys = [run.documented("Adding a key", endpoint=endpoint).splitlines()[-1] for endpoint in ENDPOINTS]
-    run.documented("What workers write: heartbeats")
-    serverless = "serverless-key-of-the-rehearsal"
-    item = {"key_hash": {"S": hashlib.sha256(serverless.encode()).hexdigest()}, "kind": {"S": "serverless"}}
-    run.client("dynamodb").put_item(TableName=outputs["ApiKeysTable"], Item=item)
+
+def deploy(aws: MiniStack) -> Deployment:
+    aws.client("s3").create_bucket(Bucket=BUCKET)
+    topic = aws.client("sns").create_topic(Name="alarms")["TopicArn"]
+    logs = RequestLogs(aws)
+    logs.put_day()
+    say(f"{len(logs.rows)} rows of request logs are in its S3")
+    aws.make_deploy(STACK, BUCKET, topic)
+    aws.let_queries_be_read(STACK)
+    outputs = aws.outputs(STACK)
+    say(f"deployed: {outputs['ScrapeUrl']}")
+    return Deployment(aws, logs, outputs)
+
+
+def put_keys_and_heartbeat(deployment: Deployment) -> None:
+    aws = deployment.aws
+    for endpoint in (CHAT, CODE):
+        printed = aws.run_documented("Adding a key", {EXAMPLE_ENDPOINT: endpoint})
+        deployment.keys[endpoint] = printed.splitlines()[-1]
+    aws.run_documented(HEARTBEATS, {EXAMPLE_ENDPOINT: CHAT})
+    key_hash = hashlib.sha256(SERVERLESS_KEY.encode()).hexdigest()
+    item = {"key_hash": {"S": key_hash}, "kind": {"S": "serverless"}}
+    aws.client("dynamodb").put_item(TableName=deployment.outputs["ApiKeysTable"], Item=item)
     say("keys and a heartbeat are put, by the documented lines")
 
-    chat, code = (f"endpoint={endpoint}" for endpoint in ENDPOINTS)
-    status, _, body = run.scrape(api, keys[0], chat)
-    if not run.read_through(rollups):
-        check("before the first refresh", (status, b"summary_failed" in body), (502, True))
+
+def fails_before_the_first_refresh(deployment: Deployment) -> None:
+    """Unless the schedule was faster."""
+    answer = deployment.scrape(CHAT)
+    if not deployment.read_through():
+        check("before the first refresh", (answer.status, b"summary_failed" in answer.body), (502, True))
         say("502 before the first refresh")
 
-    def caught_up():
-        return (through := run.read_through(rollups)) > time.time() - 210 and through
 
-    through = waited_for(caught_up, 300, 2)
+def fills_the_day(deployment: Deployment) -> int:
+    """Returns how far the refresh has come, in Unix seconds."""
+
+    def caught_up() -> int:
+        through = deployment.read_through()
+        return through if through > time.time() - 210 else 0
+
+    through = wait_for("the refresh has filled 24 h", caught_up, 300, pause=2)
     say(f"the schedule has fired, the refresh has filled 24 h, up to {time.time() - through:.0f} s ago")
+    return through
 
-    status, headers, body = run.scrape(api, keys[0], chat)
-    check("scrape", (status, body[:300]) if status != 200 else 200, 200)
-    check("content type", headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
-    left = run.check_figures(body.decode(), ENDPOINTS[0])
-    engine = {name: value for (name, _), value in left.items()}
-    check("budget", engine.pop("wafer_scrape_budget_remaining") in (4, 5), True)
-    wanted = {"running_requests": 3, "queue_depth": 1, "kv_cache_usage_ratio": 0.42, "kv_cache_hit_ratio": 0.71}
-    wanted |= {"replicas_reporting": 1, "scrape_success": 1}
-    check("engine", engine, {f"wafer_engine_{name}": value for name, value in wanted.items()})
-    status, _, body = run.scrape(api, keys[1], code)
-    check("scrape", status, 200)
-    left = run.check_figures(body.decode(), ENDPOINTS[1])
-    check("replicas without heartbeats", left["wafer_engine_replicas_reporting", ""], 0)
+
+def every_figure_is_of_the_rows(deployment: Deployment) -> None:
+    answer = deployment.scrape(CHAT)
+    check(f"scrape: {answer.body[:300]!r}", answer.status, 200)
+    check("content type", answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
+    others = deployment.check_figures(answer.body, CHAT)
+    # One slot is taken by this scrape, and one by that before the first refresh, unless it is free again.
+    check("budget", others.pop("wafer_scrape_budget_remaining") in (4, 5), True)
+    # The gauges of the heartbeat as it stands on the page.
+    heartbeat = re.findall(r'"(\w+)": \{"N": "([\d.]+)"\}', documented(HEARTBEATS))
+    engine = {name: float(value) for name, value in heartbeat} | {"replicas_reporting": 1, "scrape_success": 1}
+    check("engine", others, {f"wafer_engine_{name}": value for name, value in engine.items()})
+    answer = deployment.scrape(CODE)
+    check("scrape", answer.status, 200)
+    others = deployment.check_figures(answer.body, CODE)
+    check("replicas without heartbeats", others["wafer_engine_replicas_reporting"], 0)
     say("200, every figure of both endpoints as worked out from the rows")
 
-    status, headers, body = run.scrape(api, keys[0], chat, Accept="application/openmetrics-text", Accept_Encoding="gzip")
-    check("gzip", (status, headers["Content-Encoding"]), (200, "gzip"))
-    text = gzip.decompress(body).decode()
-    check("OpenMetrics", text.endswith("# EOF\n"), True)
-    run.check_figures(text, ENDPOINTS[0])
-    say(f"200 in gzip, {len(text)} bytes in {len(body)}")
 
-    for what, key, query, wanted in [
-        ("no key", None, chat, (401, "invalid_api_key")),
-        ("unknown key", "a-key-of-nobody", chat, (401, "invalid_api_key")),
-        ("serverless key", serverless, chat, (403, "dedicated_only")),
-        ("other endpoint", keys[0], "endpoint=other.example.com", (403, "endpoint_forbidden")),
-        ("no endpoint", keys[0], "", (422, "invalid_endpoint")),
-    ]:
-        status, headers, body = run.scrape(api, key, query)
-        check(what, (status, f'"{wanted[1]}"' in body.decode()), (wanted[0], True))
-        if status == 401:
-            check("WWW-Authenticate", headers["WWW-Authenticate"], "Bearer")
-        say(f"{status} {wanted[1]}: {what}")
+def answers_in_openmetrics_and_gzip(deployment: Deployment) -> None:
+    headers = {"Accept": "application/openmetrics-text", "Accept-Encoding": "gzip"}
+    answer = deployment.scrape(CHAT, headers)
+    check("gzip", (answer.status, answer.headers["Content-Encoding"]), (200, "gzip"))
+    text = gzip.decompress(answer.body)
+    check("OpenMetrics", text.endswith(b"# EOF\n"), True)
+    deployment.check_figures(text, CHAT)
+    say(f"200 in gzip, {len(text)} bytes in {len(answer.body)}")
 
-    answers = [run.scrape(api, keys[1], code) for _ in range(6)]
-    check("six more scrapes", [status for status, _, _ in answers], [200] * 5 + [429])
-    headers = answers[-1][1]
+
+def refuses_who_may_not(deployment: Deployment) -> None:
+    chat = f"endpoint={CHAT}"
+    own = deployment.keys[CHAT]
+    refused(deployment, "no key", None, chat, 401, "invalid_api_key")
+    refused(deployment, "unknown key", "a-key-of-nobody", chat, 401, "invalid_api_key")
+    refused(deployment, "serverless key", SERVERLESS_KEY, chat, 403, "dedicated_only")
+    refused(deployment, "other endpoint", own, "endpoint=other.example.com", 403, "endpoint_forbidden")
+    refused(deployment, "no endpoint", own, "", 422, "invalid_endpoint")
+
+
+def refused(deployment: Deployment, what: str, key: str | None, query: str, status: int, code: str) -> None:
+    answer = deployment.ask(key, query)
+    check(what, (answer.status, f'"{code}"' in answer.body.decode()), (status, True))
+    if status == 401:
+        check("WWW-Authenticate", answer.headers["WWW-Authenticate"], "Bearer")
+    say(f"{status} {code}: {what}")
+
+
+def limits_the_rate(deployment: Deployment) -> None:
+    answers = [deployment.scrape(CODE) for _ in range(6)]
+    check("six more scrapes", [answer.status for answer in answers], [200] * 5 + [429])
+    headers = answers[-1].headers
     check("Retry-After", 0 < int(headers["Retry-After"]) <= 59, True)
     say(f"429 for the seventh in a minute, Retry-After: {headers['Retry-After']}, RateLimit: {headers['RateLimit']}")
 
-    read = datetime.fromtimestamp(through, timezone.utc).replace(tzinfo=None) - timedelta(minutes=4)
-    run.put_rows_of(read, utc_now() - read)
-    seen = run.read_through(rollups)
 
-    def refreshed():
-        return run.read_through(rollups) > seen
-
-    waited_for(refreshed, 150, 2)
-    status, _, body = run.scrape(api, keys[0], chat)
-    check("scrape", status, 200)
-    run.check_figures(body.decode(), ENDPOINTS[0])
+def counts_late_rows(deployment: Deployment, through: int) -> None:
+    minute = datetime.fromtimestamp(through, UTC).replace(tzinfo=None) - timedelta(minutes=4)
+    deployment.logs.put_late(minute, utc_now() - minute)
+    before = deployment.read_through()
+    wait_for("the next refresh", lambda: deployment.read_through() > before, 150, pause=2)
+    answer = deployment.scrape(CHAT)
+    check("scrape", answer.status, 200)
+    deployment.check_figures(answer.body, CHAT)
     say("30 late rows count after the next refresh")
 
-    corrected = utc_now().replace(minute=30) - timedelta(hours=5)
-    run.put_rows_of(corrected, timedelta(0))
-    hours = {"from": f"{corrected:%Y-%m-%dT%H}:00:00Z", "to": f"{corrected:%Y-%m-%dT%H}:59:00Z"}
-    report = run.documented("Recomputing a range", **hours)
-    check("recomputed", '"complete":true' in report.replace(" ", ""), True)
-    status, _, body = run.scrape(api, keys[0], chat)
-    check("scrape", status, 200)
-    run.check_figures(body.decode(), ENDPOINTS[0])
-    say(f"30 rows of an hour long sealed count after it was recomputed: {report.splitlines()[-1]}")
+
+def counts_a_recomputed_hour(deployment: Deployment) -> None:
+    """An hour that was sealed long ago."""
+    minute = utc_now().replace(minute=30) - timedelta(hours=5)
+    deployment.logs.put_late(minute, timedelta(0))
+    start = minute.replace(minute=0)
+    examples = {
+        EXAMPLE_FROM: f"{start:%Y-%m-%dT%H}:00:00Z",
+        EXAMPLE_TO: f"{start + timedelta(hours=1):%Y-%m-%dT%H}:00:00Z",
+    }
+    answer = deployment.aws.run_documented("Recomputing a range", examples).splitlines()[-1]
+    report = json.loads(answer)
+    # The minute and its hour; the hour's other minutes stand as they were.
+    found = {name: report.get(name) for name in ("complete", "items_written", "hours_sealed")}
+    check(f"recomputed: {answer}", found, {"complete": True, "items_written": 2, "hours_sealed": 1})
+    scraped = deployment.scrape(CHAT)
+    check("scrape", scraped.status, 200)
+    deployment.check_figures(scraped.body, CHAT)
+    say(f"30 rows of an hour long sealed count after it was recomputed: {answer}")
+
+
+def main() -> None:
+    argparse.ArgumentParser(prog="make rehearse", description=__doc__).parse_args()
+    end_on_termination()
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True) as folder,
+        ministack(Path(folder), WORK / "ministack.log") as aws,
+    ):
+        rehearse(aws)
 
 
 if __name__ == "__main__":
-    STARTED = time.monotonic()
-    # So that what was started is ended then too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-    WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True) as scratch:
-        rehearsal = Rehearsal(free_port(), scratch)
-        try:
-            with rehearsal.ministack():
-                rehearse(rehearsal)
-        finally:
-            end_processes_of(scratch)
-    say("done")
+    main()

@@ -1,39 +1,27 @@
-//! The wafer-metrics endpoint: 24 h request figures and live engine state of dedicated LLM endpoints, for Prometheus.
+//! The wafer-metrics endpoint: request figures and live engine state of dedicated LLM endpoints, for Prometheus.
 //!
-//! Two functions share this library. [`scrape`] answers `GET /v1/endpoints/metrics/prometheus`; [`refresh`] keeps the rollups that it
-//! answers from. Imports point one way: binaries, workflows, stores, and what does no I/O.
+//! Two functions share this library. [`answer`] answers calls from what the stores hold; [`refresh`] keeps the rollups that
+//! it answers from.
+//!
+//! # Layout
+//!
+//! Imports point one way, from the first of these to the last:
+//!
+//! - `bin/`: settings, clients, run; nothing else.
+//! - [`answer`], [`refresh`]: the workflows, each read from top to bottom.
+//! - [`http`]: from API Gateway's event to a well-formed request, and from an answer or an error to a reply.
+//! - [`exposition`]: the series, and how they are written.
+//! - [`stores`]: one for each table of the contract. They know no HTTP.
+//! - [`model`]: what is counted and compared, without I/O.
+//! - [`telemetry`], [`settings`], [`clock`], [`error`].
 
-// What does no I/O.
-pub mod api_key;
+pub mod answer;
 pub mod clock;
-pub mod engine;
 pub mod error;
-pub mod event;
 pub mod exposition;
-pub mod host;
-pub mod metrics;
-pub mod negotiation;
-pub mod rate_limit;
-pub mod request;
-pub mod response;
-pub mod settings;
-pub mod sketch;
-pub mod summary;
-pub mod watermark;
-pub mod window;
-
-// Stores.
-pub mod attributes;
-pub mod aws;
-pub mod heartbeats;
-pub mod keys;
-pub mod limiter;
-pub mod pages;
-pub mod request_logs;
-pub mod rollups;
-
-// Workflows.
+pub mod http;
+pub mod model;
 pub mod refresh;
-pub mod scrape;
-
-pub mod logging;
+pub mod settings;
+pub mod stores;
+pub mod telemetry;

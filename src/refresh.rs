@@ -24,9 +24,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::request_logs::{Polling, RequestLogs};
-use crate::rollups::RollupWriter;
 use crate::settings::RefreshSettings;
+use crate::stores::request_logs::{Polling, RequestLogs};
+use crate::stores::rollups::RollupWriter;
 
 pub use command::{Command, CommandError};
 pub use error::{HandleError, RefreshError};

@@ -17,8 +17,8 @@ pub struct ScrapeSettings {
     pub heartbeats_table: String,
     /// `ROLLUPS_TABLE`
     pub rollups_table: String,
-    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before a scrape is refused it; an hour at most, since a
-    /// catch-up after a long outage reads no more of the past than that needs.
+    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before scrapes are refused; an hour at most, since a first
+    /// fill reads no further back than that needs.
     pub max_staleness: SignedDuration,
 }
 
@@ -56,7 +56,7 @@ impl ScrapeSettings {
     ///
     /// # Errors
     /// Names every fault.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
         let settings = Self {
             api_keys_table: reader.required("API_KEYS_TABLE"),
@@ -74,7 +74,7 @@ impl RefreshSettings {
     ///
     /// # Errors
     /// Names every fault.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let mut reader = Reader::new(lookup);
         let settings = Self {
             rollups_table: reader.required("ROLLUPS_TABLE"),
@@ -116,24 +116,25 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         if plain && !value.starts_with(|first: char| first.is_ascii_digit()) {
             value
         } else {
-            self.fault(format!("{name} is no plain SQL identifier: use letters, digits and underscores"))
+            self.fault(format!("{name} is not a plain SQL identifier: use letters, digits and underscores"))
         }
     }
 
     fn seconds(&mut self, name: &str, default: i64, range: std::ops::RangeInclusive<i64>) -> SignedDuration {
         let seconds = match (self.lookup)(name) {
             None => default,
-            Some(value) => i64::from_str(&value)
-                .ok()
-                .filter(|seconds| range.contains(seconds))
-                .unwrap_or_else(|| self.fault(format!("{name} must be whole seconds from {} to {}", range.start(), range.end()))),
+            Some(value) => i64::from_str(&value).ok().filter(|seconds| range.contains(seconds)).unwrap_or_else(|| {
+                self.fault(format!("{name} must be whole seconds from {} to {}", range.start(), range.end()))
+            }),
         };
         SignedDuration::from_secs(seconds)
     }
 
     fn log_filter(&mut self) {
         if (self.lookup)("RUST_LOG").is_some_and(|filter| EnvFilter::try_new(filter).is_err()) {
-            self.fault::<()>("RUST_LOG is no log filter: use a level such as info, or target=level pairs".to_owned());
+            self.fault::<()>(
+                "RUST_LOG is not a valid log filter: use a level such as info, or target=level pairs".to_owned(),
+            );
         }
     }
 
@@ -156,21 +157,29 @@ mod tests {
         |name| variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
     }
 
-    const SCRAPE: [(&str, &str); 4] =
-        [("API_KEYS_TABLE", "keys"), ("RATE_LIMITS_TABLE", "limits"), ("HEARTBEATS_TABLE", "beats"), ("ROLLUPS_TABLE", "rollups")];
+    const SCRAPE: [(&str, &str); 4] = [
+        ("API_KEYS_TABLE", "keys"),
+        ("RATE_LIMITS_TABLE", "limits"),
+        ("HEARTBEATS_TABLE", "beats"),
+        ("ROLLUPS_TABLE", "rollups"),
+    ];
 
     #[test]
     fn optional_settings_have_the_contracts_defaults() {
-        assert_eq!(ScrapeSettings::read(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(600));
-        let refresh =
-            [("ROLLUPS_TABLE", "r"), ("ATHENA_DATABASE", "wafer"), ("ATHENA_WORKGROUP", "w"), ("REQUEST_LOGS_TABLE", "request_logs")];
-        let settings = RefreshSettings::read(lookup(&refresh)).unwrap();
+        assert_eq!(ScrapeSettings::from_lookup(lookup(&SCRAPE)).unwrap().max_staleness, SignedDuration::from_secs(600));
+        let refresh = [
+            ("ROLLUPS_TABLE", "r"),
+            ("ATHENA_DATABASE", "wafer"),
+            ("ATHENA_WORKGROUP", "w"),
+            ("REQUEST_LOGS_TABLE", "request_logs"),
+        ];
+        let settings = RefreshSettings::from_lookup(lookup(&refresh)).unwrap();
         assert_eq!((settings.log_settle.as_secs(), settings.late_arrival.as_secs()), (90, 600));
     }
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let faults = RefreshSettings::read(lookup(&[
+        let faults = RefreshSettings::from_lookup(lookup(&[
             ("ROLLUPS_TABLE", " "),
             ("ATHENA_DATABASE", "wafer; DROP"),
             ("REQUEST_LOGS_TABLE", "1logs"),
@@ -180,11 +189,11 @@ mod tests {
         ]))
         .unwrap_err();
         insta::assert_snapshot!(faults.to_string().replace("; ", "\n"), @r"
-            RUST_LOG is no log filter: use a level such as info, or target=level pairs
+            RUST_LOG is not a valid log filter: use a level such as info, or target=level pairs
             ROLLUPS_TABLE is empty
-            ATHENA_DATABASE is no plain SQL identifier: use letters, digits and underscores
+            ATHENA_DATABASE is not a plain SQL identifier: use letters, digits and underscores
             ATHENA_WORKGROUP is not set
-            REQUEST_LOGS_TABLE is no plain SQL identifier: use letters, digits and underscores
+            REQUEST_LOGS_TABLE is not a plain SQL identifier: use letters, digits and underscores
             LOG_SETTLE_SECONDS must be whole seconds from 0 to 3600
             LATE_ARRIVAL_SECONDS must be whole seconds from 0 to 3600
         ");

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::interceptors::{BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut};
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+};
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
@@ -60,7 +62,11 @@ impl Intercept for Calls {
         "calls"
     }
 
-    fn read_before_execution(&self, context: &BeforeSerializationInterceptorContextRef<'_>, _: &mut ConfigBag) -> Result<(), BoxError> {
+    fn read_before_execution(
+        &self,
+        context: &BeforeSerializationInterceptorContextRef<'_>,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
         let input = context.input();
         if input.downcast_ref::<TransactWriteItemsInput>().is_some() {
             self.0.transactions.fetch_add(1, Ordering::Relaxed);
@@ -90,8 +96,8 @@ impl Intercept for Calls {
     }
 }
 
-/// A transaction without its token. It is for answers that are lost, which none is here, and at each transaction dynoxide goes
-/// through the tokens of all those of the last ten minutes.
+/// A transaction without its token. That is for answers that are lost, and here none is; and at each transaction dynoxide
+/// goes through the tokens of all those of the last ten minutes.
 fn without_token(body: &str) -> Option<String> {
     const TOKEN: &str = ",\"ClientRequestToken\":\"";
     let (before, after) = body.split_once(TOKEN)?;

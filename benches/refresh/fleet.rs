@@ -6,15 +6,15 @@ use jiff::{SignedDuration, Timestamp};
 use testing::athena::Fleet;
 use testing::dynamodb::tables;
 use testing::sdk_config;
-use wafer_metrics::aws;
 use wafer_metrics::clock::Clock;
 use wafer_metrics::error::chain;
-use wafer_metrics::host::Host;
+use wafer_metrics::model::host::Host;
+use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::{Command, Refresh, Report};
-use wafer_metrics::request_logs::Polling;
-use wafer_metrics::rollups::RollupWriter;
 use wafer_metrics::settings::RefreshSettings;
-use wafer_metrics::window::Minute;
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
+use wafer_metrics::stores::rollups::RollupWriter;
 
 use crate::calls::{Calls, Move};
 use crate::endpoints::{Endpoints, REQUESTS_A_MINUTE};
@@ -29,8 +29,8 @@ const RUN_TIME: Duration = Duration::from_secs(50);
 /// Figures up to this age are answered.
 const MAX_STALENESS_SECONDS: i64 = 600;
 
-/// A time at which one hour is sealed soon; in the second of a minute that is worst, since a run a second later would read a
-/// minute more.
+/// A time at which one hour is sealed soon; in the second of a minute that is worst, since a run a second later would
+/// read a minute more.
 fn start() -> Timestamp {
     "2026-11-24T20:58:29Z".parse().unwrap()
 }
@@ -62,7 +62,8 @@ pub async fn follow(endpoints: usize, fill: i64, usual: usize) {
         let (report, result) = refresh.run(Command::CatchUp, Clock::start(now), deadline).await;
         let took = started.elapsed();
         let [processor, stand_ins_processor] = processors();
-        let moves = calls.take_moves().into_iter().map(|Move { through, at }| (through, now + at.duration_since(started)));
+        let moves =
+            calls.take_moves().into_iter().map(|Move { through, at }| (through, now + at.duration_since(started)));
         let lag_seconds = progress.follow(moves, now + took);
         let run = Run {
             kind: progress.note(&report),
@@ -84,7 +85,9 @@ pub async fn follow(endpoints: usize, fill: i64, usual: usize) {
     check(&rollups, endpoints, progress.through).await;
     let first_answer = progress.first_answer.map_or("never".to_owned(), |time| format!("{} s", time.as_secs()));
     let (megabytes, load) = (usage::highest_megabytes(), usage::load());
-    eprintln!("{endpoints} endpoints: first answer after {first_answer}, highest memory {megabytes:.0} MB, load {load}");
+    eprintln!(
+        "{endpoints} endpoints: first answer after {first_answer}, highest memory {megabytes:.0} MB, load {load}"
+    );
 }
 
 fn settings() -> RefreshSettings {
@@ -93,7 +96,7 @@ fn settings() -> RefreshSettings {
         "ATHENA_DATABASE" | "ATHENA_WORKGROUP" | "REQUEST_LOGS_TABLE" => Some(name.to_lowercase()),
         _ => None,
     };
-    RefreshSettings::read(setting).unwrap()
+    RefreshSettings::from_lookup(setting).unwrap()
 }
 
 /// A few endpoints have every request in their minutes, and in their last hour where it is sealed.

@@ -6,20 +6,26 @@ https://grafana.com/docs/alloy/latest/get-started/configuration-syntax/syntax/. 
 
 import json
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from report import expect
+Item = TypeVar("Item")
 
 TOKEN = re.compile(r'\s+|//[^\n]*|(?P<token>"(?:[^"\\]|\\.)*"|[A-Za-z_][\w.]*|\d+(?:\.\d+)?|[{}\[\](),=])')
 WORD = re.compile(r"[A-Za-z_]")
+
+
+class SyntaxProblem(Exception):
+    """The file is not written in the syntax above."""
 
 
 @dataclass
 class Block:
     name: str
     label: str | None
-    attributes: dict = field(default_factory=dict)
-    blocks: list = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    blocks: list["Block"] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -27,49 +33,60 @@ class Reference:
     """The value of another component, or of a call with its arguments."""
 
     name: str
-    arguments: tuple | None = None
+    arguments: tuple[Any, ...] | None = None
 
 
-def parse(text):
+def parse(text: str) -> list[Block]:
     """The blocks of a file."""
     reader = Reader(text)
     body = reader.body(None)
-    expect(not body.attributes, f"attributes outside a block: {sorted(body.attributes)}")
+    if body.attributes:
+        raise SyntaxProblem(f"attributes outside a block: {sorted(body.attributes)}")
     return body.blocks
 
 
 class Reader:
-    def __init__(self, text):
+    def __init__(self, text: str) -> None:
         self.tokens = list(tokens(text))
         self.at = 0
 
-    def peek(self):
+    def peek(self) -> str | None:
         return self.tokens[self.at] if self.at < len(self.tokens) else None
 
-    def take(self, wanted=None):
+    def take(self, wanted: str | None = None) -> str:
         token = self.peek()
-        expect(token is not None and wanted in (None, token), f"{wanted or 'more'} expected, {token or 'the end'} found")
+        if token is None or wanted not in (None, token):
+            raise SyntaxProblem(f"{wanted or 'more'} expected, {token or 'the end'} found")
         self.at += 1
         return token
 
-    def body(self, end):
+    def word(self, what: str, token: str) -> str:
+        if not WORD.match(token):
+            raise SyntaxProblem(f"{what} expected, {token} found")
+        return token
+
+    def body(self, end: str | None) -> Block:
         block = Block("", None)
         while self.peek() != end:
-            name = self.take()
-            expect(WORD.match(name), f"a name expected, {name} found")
-            if self.peek() == "=":
-                self.take("=")
-                expect(name not in block.attributes, f"{name} is set twice")
+            name = self.word("a name", self.take())
+            token = self.take()
+            if token == "=":
+                if name in block.attributes:
+                    raise SyntaxProblem(f"{name} is set twice")
                 block.attributes[name] = self.value()
-            else:
-                label = json.loads(self.take()) if self.peek().startswith('"') else None
-                self.take("{")
-                inner = self.body("}")
-                self.take("}")
-                block.blocks.append(Block(name, label, inner.attributes, inner.blocks))
+                continue
+            label = None
+            if token.startswith('"'):
+                label = json.loads(token)
+                token = self.take()
+            if token != "{":
+                raise SyntaxProblem(f"{{ expected, {token} found")
+            inner = self.body("}")
+            self.take("}")
+            block.blocks.append(Block(name, label, inner.attributes, inner.blocks))
         return block
 
-    def value(self):
+    def value(self) -> Any:
         token = self.take()
         if token == "[":
             return self.items("]", self.value)
@@ -81,18 +98,18 @@ class Reader:
             return token == "true"
         if token[0].isdigit():
             return float(token)
-        expect(WORD.match(token), f"a value expected, {token} found")
+        name = self.word("a value", token)
         if self.peek() != "(":
-            return Reference(token)
+            return Reference(name)
         self.take("(")
-        return Reference(token, tuple(self.items(")", self.value)))
+        return Reference(name, tuple(self.items(")", self.value)))
 
-    def pair(self):
+    def pair(self) -> tuple[str, Any]:
         key = self.value()
         self.take("=")
         return (key.name if isinstance(key, Reference) else key), self.value()
 
-    def items(self, end, item):
+    def items(self, end: str, item: Callable[[], Item]) -> list[Item]:
         found = []
         while self.peek() != end:
             found.append(item())
@@ -102,11 +119,12 @@ class Reader:
         return found
 
 
-def tokens(text):
+def tokens(text: str) -> Iterator[str]:
     at = 0
     while at < len(text):
         match = TOKEN.match(text, at)
-        expect(match, f"cannot read: {text[at : at + 40]!r}")
+        if not match:
+            raise SyntaxProblem(f"unreadable: {text[at : at + 40]!r}")
         if match["token"]:
             yield match["token"]
         at = match.end()

@@ -4,19 +4,22 @@ import argparse
 import tempfile
 import time
 from datetime import UTC, datetime
+from itertools import repeat
 from pathlib import Path
 
-import expressions
-import kit
 import matplotlib.dates
 import matplotlib.pyplot as plt
-import obtain
-import scrapes
-from processes import end_on_termination
-from prometheus import prometheus
-from stack import CODE, ENVIRONMENT, local_stack
 
-OUTPUT = kit.ROOT / "docs" / "clients.png"
+from clients.conformance import scrapes
+from clients.conformance.dashboard import Panel, panels, queries
+from clients.conformance.programs import program
+from clients.conformance.prometheus import Prometheus, prometheus
+from clients.conformance.stack import CODE, Stack
+from loopback import ROOT
+from loopback.local_stack import ENVIRONMENT, local_stack
+from loopback.processes import end_on_termination
+
+OUTPUT = ROOT / "docs" / "clients.png"
 
 # Panels of the dashboard, and the unit of their axis.
 PANELS = {
@@ -32,38 +35,31 @@ LINES = {
 }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make picture",
-        description=f"Scrapes the local stack with Prometheus and our configuration for some minutes, asks it the queries of four panels of "
-        f"the dashboard for {CODE}, and draws the answers to docs/clients.png.",
+        description="Scrapes the local stack with Prometheus and our configuration for some minutes, asks it the "
+        f"queries of four panels of the dashboard for {CODE}, and draws the answers to docs/clients.png.",
         epilog=ENVIRONMENT,
     )
     parser.add_argument("--minutes", type=float, default=20, help="how long to scrape (default: %(default)s)")
     arguments = parser.parse_args()
     end_on_termination()
-    programs = obtain.programs()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, local_stack(Path(name, "local-stack.log")) as addresses:
         folder = Path(name)
-        with local_stack(folder) as (stack, wait_until_ready):
-            wait_until_ready()
-            config = scrapes.prometheus_config(stack, scrapes.KeyFiles(stack, folder), folder / "prometheus")
-            with prometheus(programs["prometheus"], config, folder / "data") as server:
-                start = time.time()
-                print(f"scraping for {arguments.minutes:g} minutes", flush=True)
-                time.sleep(arguments.minutes * 60)
-                draw(server, start, time.time())
+        config = scrapes.prometheus_config(Stack(addresses.http, addresses.dynamodb, folder), folder)
+        with prometheus(program("prometheus"), config, folder / "data") as server:
+            start = time.time()
+            print(f"scraping for {arguments.minutes:g} minutes", flush=True)
+            time.sleep(arguments.minutes * 60)
+            draw(server, start, time.time())
 
 
-def draw(server, start, end):
+def draw(server: Prometheus, start: float, end: float) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
-    for axis, (title, unit) in zip(axes.flat, PANELS.items()):
-        queries = [query for panel, query in expressions.panel_queries("endpoint", CODE) if panel == title]
-        for query, line in zip(queries, LINES.get(title, [""])):
-            for series in server.query_range(query, start, end, 10):
-                quantile = series["metric"].get("quantile")
-                times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
-                axis.plot(times, [float(value) for _, value in series["values"]], label=f"p{float(quantile) * 100:g}" if quantile else line or CODE)
+    for axis, (title, unit) in zip(axes.flat, PANELS.items(), strict=True):
+        [panel] = [panel for panel in panels() if panel["title"] == title]
+        draw_panel(axis, server, panel, start, end)
         axis.set_title(title, loc="left", fontsize=11)
         axis.set_ylabel(unit)
         axis.set_ylim(bottom=0)
@@ -74,6 +70,16 @@ def draw(server, start, end):
     figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.INTERVAL}", fontsize=12)
     figure.savefig(OUTPUT, dpi=90)
     print(OUTPUT)
+
+
+def draw_panel(axis: plt.Axes, server: Prometheus, panel: Panel, start: float, end: float) -> None:
+    names = LINES.get(panel["title"], repeat(CODE))
+    for query, line in zip(queries(panel, endpoints=CODE), names, strict=False):
+        for series in server.query_range(query, start, end, 10):
+            quantile = series["metric"].get("quantile")
+            times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
+            values = [float(value) for _, value in series["values"]]
+            axis.plot(times, values, label=f"p{float(quantile) * 100:g}" if quantile else line)
 
 
 if __name__ == "__main__":

@@ -1,92 +1,100 @@
 """Prometheus itself, its query API, and promtool."""
 
+import contextlib
 import json
 import subprocess
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from processes import free_port, running, wait_for
-from report import Mismatch, expect
+from clients.conformance.contract import Series
+from loopback.processes import Command, free_address, running, wait_for
 
 START_SECONDS = 60
+# How long data may take to come: some scrapes, an evaluation of the rules, or blocks that are loaded.
+DATA_SECONDS = 150
+
+Result = list[dict[str, Any]]
 
 
+@dataclass(frozen=True)
 class Prometheus:
-    def __init__(self, url):
-        self.url = url
+    url: str
 
-    def query(self, expression, **parameters):
-        return self.get("query", query=expression, **parameters)["result"]
+    def query(self, expression: str) -> Result:
+        return list(self.get("query", query=expression)["result"])
 
-    def query_range(self, expression, start, end, step):
-        return self.get("query_range", query=expression, start=start, end=end, step=step)["result"]
+    def query_range(self, expression: str, start: float, end: float, step: float) -> Result:
+        return list(self.get("query_range", query=expression, start=start, end=end, step=step)["result"])
 
-    def get(self, path, **parameters):
+    def get(self, path: str, **parameters: str | float) -> Any:
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=30) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as problem:
-            raise Mismatch(f"{parameters}: {problem.read().decode()}") from problem
+            raise AssertionError(f"{parameters}: {problem.read().decode()}") from problem
 
-    def value(self, expression):
+    def value(self, expression: str) -> float | None:
         """The only value of an expression, None where it has none."""
         result = self.query(expression)
-        expect(len(result) <= 1, f"{expression} has {len(result)} values")
+        assert len(result) <= 1, f"{expression} has {len(result)} values"
         return float(result[0]["value"][1]) if result else None
 
-    def stored(self, job):
+    def stored(self, job: str) -> set[Series]:
         """Every wafer series of a job, less the labels that the scrape adds."""
-        result = self.query(f'{{job="{job}", __name__=~"wafer_.+"}}')
+        metrics = [one["metric"] for one in self.query(f'{{job="{job}", __name__=~"wafer_.+"}}')]
+        added = ("__name__", "job", "instance")
         return {
-            (one["metric"]["__name__"], frozenset(labels(one["metric"]))) for one in result
+            (metric["__name__"], frozenset((label, value) for label, value in metric.items() if label not in added))
+            for metric in metrics
         }
 
-    def wait_for_scrapes(self, job, scrapes, seconds):
-        self.wait_for(f'sum(count_over_time(up{{job="{job}"}}[10m])) >= {scrapes}', seconds)
+    def wait_for_scrapes(self, job: str, scrapes: int) -> None:
+        self.wait_for(f'sum(count_over_time(up{{job="{job}"}}[10m])) >= {scrapes}')
 
-    def wait_for(self, expression, seconds):
-        deadline = time.monotonic() + seconds
-        while not self.query(expression):
-            expect(time.monotonic() < deadline, f"no data within {seconds} s: {expression}")
-            time.sleep(1)
+    def wait_for(self, expression: str) -> None:
+        wait_for(f"data of {expression}", lambda: self.query(expression), DATA_SECONDS)
 
 
-def labels(metric):
-    return ((label, value) for label, value in metric.items() if label not in ("__name__", "job", "instance"))
+@contextlib.contextmanager
+def prometheus(program: Path, config: Path, data: Path, *options: str) -> Iterator[Prometheus]:
+    address = free_address()
+    command: Command = [
+        program,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        f"--web.listen-address={address}",
+        *options,
+    ]
+    with running(command, config.with_suffix(".log")) as server:
+        server.wait_until("Prometheus is ready", lambda: answers(f"http://{address}/-/ready"), START_SECONDS)
+        yield Prometheus(f"http://{address}")
 
 
-@contextmanager
-def prometheus(program, config, data, *options):
-    url = f"127.0.0.1:{free_port()}"
-    log = config.with_suffix(".log")
-    command = [program, f"--config.file={config}", f"--storage.tsdb.path={data}", f"--web.listen-address={url}", *options]
-    with running(command, log) as process:
-        wait_for("prometheus", lambda: answers(f"http://{url}/-/ready"), process, log, START_SECONDS)
-        yield Prometheus(f"http://{url}")
+def answers(url: str) -> bool:
+    with contextlib.closing(urllib.request.urlopen(url, timeout=2)):
+        return True
 
 
-def answers(url):
-    try:
-        urllib.request.urlopen(url, timeout=2).close()
-    except OSError:
-        return False
-    return True
-
-
+@dataclass(frozen=True)
 class Promtool:
-    def __init__(self, program):
-        self.program = program
+    program: Path
 
-    def run(self, *arguments, input=None, cwd=None):
-        """What promtool says, and its exit code."""
-        done = subprocess.run([self.program, *arguments], input=input, cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        return done.stdout, done.returncode
+    def run(self, *arguments: str | Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self.program, *arguments],
+            input=stdin,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
 
-    def must(self, *arguments, **options):
-        said, code = self.run(*arguments, **options)
-        expect(code == 0, f"promtool {' '.join(map(str, arguments))} exits {code}:\n{said}")
-        return said
+    def check(self, *arguments: str | Path) -> None:
+        done = self.run(*arguments)
+        assert done.returncode == 0, f"{' '.join(map(str, done.args))} exits {done.returncode}:\n{done.stdout}"

@@ -1,59 +1,73 @@
 """The scrape configurations, run: ours in Prometheus and vmagent, the others' scrape parts in a second Prometheus."""
 
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-import alloy
-import contract
-import kit
 import yaml
-from processes import free_port, running
-from report import expect
-from stack import CHAT, CODE
+
+from clients.conformance import alloy, configurations
+from clients.conformance.prometheus import Prometheus
+from clients.conformance.stack import CHAT, CODE, Stack
+from loopback.processes import Command, free_address, running
 
 # The shortest that the rate limit bears, so that the test is over soon.
 INTERVAL = "10s"
-SCRAPES = 6
-SECONDS = 150
+# Clients that are not run, whose scrape part is Prometheus'.
+EMBEDDED = ("otel-collector", "grafana-agent", "grafana-alloy")
 RENAMED, KEPT = "wafer-target-label", "wafer-target-label-honored"
 
 
-class KeyFiles:
-    """A new key for each client, in a file that ends in a newline, as an editor or `echo` leaves it."""
-
-    def __init__(self, stack, folder):
-        self.stack = stack
-        self.folder = folder
-
-    def new(self, name):
-        path = self.folder / f"{name}.key"
-        path.write_text(self.stack.new_key() + "\n")
-        return path
+def job_of(client: str) -> str:
+    return f"wafer-{client}"
 
 
-def prometheus_config(stack, keys, folder):
+def prometheus_config(stack: Stack, folder: Path) -> Path:
     """Our prometheus.yml with our alerts.yml beside it."""
-    folder.mkdir()
     config = folder / "prometheus.yml"
-    config.write_text(kit.filled_in("prometheus/prometheus.yml", stack.address, (CHAT, CODE), keys.new("prometheus"), INTERVAL))
-    (folder / "alerts.yml").write_text(kit.read("alerts.yml"))
+    config.write_text(filled_in(stack, "prometheus/prometheus.yml", "prometheus"))
+    (folder / "alerts.yml").write_text(configurations.read("alerts.yml"))
     return config
 
 
-def embedded_configs(stack, keys):
-    """The scrape configurations inside those of clients that cannot be had, by the name of the client."""
+def second_config(stack: Stack, folder: Path) -> Path:
+    """What the other clients would scrape, and targets with a label `endpoint`, as a ServiceMonitor makes them."""
+    jobs = [{**embedded_config(stack, client), "job_name": job_of(client)} for client in EMBEDDED]
+    for job, honored in ((RENAMED, False), (KEPT, True)):
+        labelled = yaml.safe_load(filled_in(stack, "prometheus/prometheus.yml", job))["scrape_configs"][0]
+        labelled["static_configs"][0]["labels"] = {"endpoint": "https"}
+        jobs.append({**labelled, "job_name": job, "honor_labels": honored})
+    config = folder / "prometheus.yml"
+    config.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    return config
 
-    def filled_in(name, client):
-        return yaml.safe_load(kit.filled_in(name, stack.address, (CHAT, CODE), keys.new(client), INTERVAL))
 
-    otel = filled_in("otel/collector.yaml", "otel-collector")["receivers"]["prometheus"]["config"]["scrape_configs"][0]
-    agent = filled_in("grafana-cloud/agent.yaml", "grafana-agent")["metrics"]["configs"][0]["scrape_configs"][0]
-    return {"otel-collector": otel, "grafana-agent": agent, "grafana-alloy": from_alloy(stack, keys.new("grafana-alloy"))}
+def embedded_config(stack: Stack, client: str) -> dict[str, Any]:
+    """The scrape configuration inside that of a client."""
+    match client:
+        case "otel-collector":
+            collector = yaml.safe_load(filled_in(stack, "otel/collector.yaml", client))
+            return dict(collector["receivers"]["prometheus"]["config"]["scrape_configs"][0])
+        case "grafana-agent":
+            agent = yaml.safe_load(filled_in(stack, "grafana-cloud/agent.yaml", client))
+            return dict(agent["metrics"]["configs"][0]["scrape_configs"][0])
+        case "grafana-alloy":
+            return from_alloy(stack, stack.new_key_file(client))
+        case _:
+            raise ValueError(f"{client} embeds no scrape configuration")
 
 
-def from_alloy(stack, key_file):
+def from_alloy(stack: Stack, key_file: Path) -> dict[str, Any]:
     """Alloy's arguments have the names of Prometheus' settings. Its key comes from the environment."""
-    text = kit.read("alloy/config.alloy")
-    changes = {kit.HOST: stack.address, kit.ENDPOINTS[0]: CHAT, kit.ENDPOINTS[1]: CODE, '"https"': '"http"', '"60s"': f'"{INTERVAL}"'}
+    text = configurations.read("alloy/config.alloy")
+    changes = {
+        configurations.HOST: stack.address,
+        configurations.ENDPOINTS[0]: CHAT,
+        configurations.ENDPOINTS[1]: CODE,
+        '"https"': '"http"',
+        '"60s"': f'"{INTERVAL}"',
+    }
     for placeholder, value in changes.items():
         text = text.replace(placeholder, value)
     scrape = alloy.parse(text)[0]
@@ -63,52 +77,21 @@ def from_alloy(stack, key_file):
     return {**given, "authorization": authorization, "static_configs": [{"targets": targets}]}
 
 
-def second_config(stack, keys, folder):
-    """What the other clients would scrape, and targets with a label `endpoint` of their own, as a ServiceMonitor makes them."""
-    jobs = [{**config, "job_name": f"wafer-{client}"} for client, config in embedded_configs(stack, keys).items()]
-    for job, honored in ((RENAMED, False), (KEPT, True)):
-        text = kit.filled_in("prometheus/prometheus.yml", stack.address, (CHAT, CODE), keys.new(job), INTERVAL)
-        labelled = yaml.safe_load(text)["scrape_configs"][0]
-        labelled["static_configs"][0]["labels"] = {"endpoint": "https"}
-        jobs.append({**labelled, "job_name": job, "honor_labels": honored})
-    folder.mkdir()
-    config = folder / "prometheus.yml"
-    config.write_text(yaml.safe_dump({"scrape_configs": jobs}))
-    return config
-
-
-def embedded_jobs():
-    return ["wafer-otel-collector", "wafer-grafana-agent", "wafer-grafana-alloy"]
-
-
-@contextmanager
-def vmagent(program, stack, keys, folder, receiver):
+@contextlib.contextmanager
+def vmagent(program: Path, stack: Stack, folder: Path, receiver: Prometheus) -> Iterator[None]:
     """vmagent with our configuration; what it scrapes goes to the Prometheus `receiver`."""
-    folder.mkdir()
     config = folder / "vmagent.yml"
-    config.write_text(kit.filled_in("vmagent/vmagent.yml", stack.address, (CHAT, CODE), keys.new("vmagent"), INTERVAL))
-    command = [
-        program, f"-promscrape.config={config}", f"-remoteWrite.url={receiver.url}/api/v1/write",
-        f"-remoteWrite.tmpDataPath={folder / 'queue'}", f"-httpListenAddr=127.0.0.1:{free_port()}",
+    config.write_text(filled_in(stack, "vmagent/vmagent.yml", "vmagent"))
+    command: Command = [
+        program,
+        f"-promscrape.config={config}",
+        f"-remoteWrite.url={receiver.url}/api/v1/write",
+        f"-remoteWrite.tmpDataPath={folder / 'queue'}",
+        f"-httpListenAddr={free_address()}",
     ]
     with running(command, folder / "vmagent.log"):
         yield
 
 
-def check_scraped(server, job):
-    """Up throughout, and every series stored."""
-    server.wait_for_scrapes(job, SCRAPES, SECONDS)
-    expect(server.value(f'min(min_over_time(up{{job="{job}"}}[10m]))') == 1, f"{job} was not up throughout")
-    difference = contract.differences(server.stored(job), contract.series([CHAT, CODE]))
-    expect(not difference, difference)
-
-
-def check_target_label(server):
-    """A target label `endpoint` renames ours unless honor_labels is on, which is why each configuration turns it on."""
-    server.wait_for_scrapes(RENAMED, 1, SECONDS)
-    server.wait_for_scrapes(KEPT, 1, SECONDS)
-    difference = contract.differences(server.stored(KEPT), contract.series([CHAT, CODE]))
-    expect(not difference, difference)
-    renamed = {(name, labels - {("endpoint", "https")}) for name, labels in server.stored(RENAMED)}
-    difference = contract.differences(renamed, contract.series([CHAT, CODE], "exported_endpoint"))
-    expect(not difference, difference)
+def filled_in(stack: Stack, name: str, client: str) -> str:
+    return configurations.filled_in(name, stack.address, (CHAT, CODE), stack.new_key_file(client), INTERVAL)

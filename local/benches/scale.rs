@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use athena_endpoint::Athena;
@@ -20,16 +19,18 @@ use local_stack::traffic::Row;
 use serde_json::{Value, json};
 use testing::dynamodb::{self, tables};
 use testing::{listen, sdk_config};
-use wafer_metrics::api_key::KeyHash;
-use wafer_metrics::aws;
-use wafer_metrics::host::Host;
-use wafer_metrics::refresh::{Order, Refresh, Report};
-use wafer_metrics::rollups::{Period, RollupWriter, Watermark};
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
+use wafer_metrics::clock::Clock;
+use wafer_metrics::model::api_key::KeyHash;
+use wafer_metrics::model::host::Host;
+use wafer_metrics::model::summary::{Distribution, StatusCounts, Summary};
+use wafer_metrics::model::watermark::{Stride, Watermark};
+use wafer_metrics::model::window::{Hour, Minute};
+use wafer_metrics::refresh::{Command, Refresh, Report};
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
-use wafer_metrics::sketch::Sketch;
-use wafer_metrics::summary::Summary;
-use wafer_metrics::window::Minute;
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
+use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
 
 const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is told.
@@ -43,7 +44,9 @@ fn now() -> Timestamp {
 #[tokio::main]
 async fn main() {
     let millions = std::env::var("ROWS").unwrap_or_else(|_| "1,10".to_owned());
-    println!("| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |");
+    println!(
+        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|");
     for millions in millions.split(',') {
         let rows_a_day = millions.trim().parse::<u64>().unwrap() * 1_000_000;
@@ -62,7 +65,8 @@ async fn main() {
 /// Refreshes of one more minute, over logs of 2 and of 24 h.
 async fn refreshes(rows_a_day: u64, endpoints: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let hosts: Vec<&'static str> = (0..endpoints).map(|number| -> &'static str { format!("h{number}.example").leak() }).collect();
+    let hosts: Vec<&'static str> =
+        (0..endpoints).map(|number| -> &'static str { format!("h{number}.example").leak() }).collect();
     let gap_us = 86_400_000_000 / i64::try_from(rows_a_day).unwrap();
     let hour_before = |ago: i64| now() - SignedDuration::from_hours(ago);
     for hours in [2, 24] {
@@ -72,16 +76,19 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         }
         let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
+        let athena_clock = testing::clock::Clock::new(now());
         let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
-        tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
+        tokio::spawn(Athena::new(engine, athena_clock.shared()).serve(listener));
         let rollups = RollupWriter::new(client(database), tables::ROLLUPS.to_owned());
         let through = Minute::floor(now()).plus(-3 - i64::try_from(RUNS).unwrap());
-        rollups.advance(&Watermark { through, sealed: through.hour(), caught_up_at: None }).await.unwrap();
+        rollups.put_watermark(&watermark(through, through.hour()), None).await.unwrap();
         let refresh = refresher(database, athena);
         let run = async |ago: usize| -> (Duration, Report) {
             let (started, now) = (Instant::now(), now() - SignedDuration::from_mins(i64::try_from(ago).unwrap()));
             let deadline = tokio::time::Instant::now() + Duration::from_mins(10);
-            let report = refresh.run(Order::CatchUp, now, deadline).await.unwrap();
+            athena_clock.set(now);
+            let (report, result) = refresh.run(Command::CatchUp, Clock::start(now), deadline).await;
+            result.unwrap();
             (started.elapsed(), report)
         };
         let (cold_time, cold) = run(RUNS).await;
@@ -117,17 +124,20 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
             let minute = through.plus(-ago);
             let summary = summary(requests_a_minute);
             if minute >= sealed.start() || ago > MINUTES - 60 {
-                rollups.put(&host, Period::Minute(minute), &summary, now()).await.unwrap();
+                let minutes = vec![MinuteChange { period: minute, summary: summary.clone(), replaces: None }];
+                let transaction = Transaction { minutes, hour: None, total: None, as_of: now() };
+                rollups.write(&host, &transaction).await.unwrap();
             }
             if minute == minute.hour().start() && minute.hour() < sealed {
                 let mut hour = Summary::default();
                 (0..60).for_each(|_| hour.merge(&summary));
-                rollups.put(&host, Period::Hour(minute.hour()), &hour, now()).await.unwrap();
+                let change = HourChange { period: minute.hour(), summary: hour, replaces: None };
+                rollups.put_hour(&host, &change, now()).await.unwrap();
             }
         }
     }
-    rollups.advance(&Watermark { through, sealed, caught_up_at: None }).await.unwrap();
-    let scrape = Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), &dynamodb);
+    rollups.put_watermark(&watermark(through, sealed), None).await.unwrap();
+    let scrape = Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), &dynamodb);
     let mut times = Vec::new();
     for run in 0..=20 {
         times.push(scraped(&scrape, &dynamodb, &hosts, run).await);
@@ -141,11 +151,15 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
 }
 
 /// One scrape with a key of its own.
-async fn scraped(scrape: &Scrape, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String], run: usize) -> Duration {
+async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String], run: usize) -> Duration {
     let key = format!("Bearer benchmark-key-{run}");
-    let hash = KeyHash::of_authorization(key.as_bytes()).unwrap().as_str().to_owned();
+    let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
     let put = dynamodb.put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
-    put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", AttributeValue::Ss(hosts.to_vec())).send().await.unwrap();
+    put.item("kind", AttributeValue::S("metrics".to_owned()))
+        .item("endpoints", AttributeValue::Ss(hosts.to_vec()))
+        .send()
+        .await
+        .unwrap();
     let mut event: Value = serde_json::from_str(include_str!("../../events/scrape.json")).unwrap();
     event["headers"]["authorization"] = key.clone().into();
     event["headers"]["x-prometheus-scrape-timeout-seconds"] = "25".into();
@@ -165,7 +179,11 @@ async fn stored_bytes(dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String]) -> 
     let mut bytes = 0;
     for host in hosts {
         let query = dynamodb.query().table_name(tables::ROLLUPS).key_condition_expression("endpoint = :endpoint");
-        let items = query.expression_attribute_values(":endpoint", AttributeValue::S(host.clone())).into_paginator().items().send();
+        let items = query
+            .expression_attribute_values(":endpoint", AttributeValue::S(host.clone()))
+            .into_paginator()
+            .items()
+            .send();
         let items: Vec<_> = items.collect::<Result<Vec<_>, _>>().await.unwrap();
         bytes += items.iter().flatten().map(|(name, value)| name.len() + size(value)).sum::<usize>();
     }
@@ -180,26 +198,32 @@ fn size(value: &AttributeValue) -> usize {
     }
 }
 
+/// A watermark of minutes that are all settled.
+fn watermark(through: Minute, sealed: Hour) -> Watermark {
+    let stride = Stride::LONGEST;
+    Watermark { through, settled: through, sealed, sealing: None, stride, last_row: None, caught_up_at: None }
+}
+
 /// Latencies spread over a decade and a half, as real ones are.
 fn summary(requests: u64) -> Summary {
-    let sketch = |centre: i32| {
-        let mut sketch = Sketch::default();
+    let distribution = |centre: i32| {
+        let mut distribution = Distribution { sum: u128::from(requests) * 1_000_000, ..Distribution::default() };
         for spread in 0..requests.min(120) {
             let bucket = centre + i32::try_from(spread).unwrap() * 2 - 120;
-            sketch.add(bucket, requests.div_ceil(requests.min(120))).unwrap();
+            distribution.sketch.add(bucket, requests.div_ceil(requests.min(120))).unwrap();
         }
-        sketch
+        distribution
     };
+    let mut statuses = StatusCounts::default();
+    statuses.add(200, requests);
     Summary {
-        requests,
-        requests_2xx: requests,
+        statuses,
         input_tokens: u128::from(requests) * 1_155,
         output_tokens: u128::from(requests) * 211,
         cache_read_tokens: u128::from(requests) * 293,
-        ttft: sketch(-190),
-        duration: sketch(85),
-        speed: sketch(364),
-        ..Summary::default()
+        ttft: distribution(-190),
+        duration: distribution(85),
+        speed: distribution(364),
     }
 }
 
@@ -230,8 +254,8 @@ fn write(folder: &Path, hosts: &[&'static str], from: Timestamp, to: Timestamp, 
 }
 
 fn refresher(database: SocketAddr, athena: SocketAddr) -> Refresh {
-    let settings = RefreshSettings::read(functions::setting).unwrap();
-    Refresh::new(settings, aws::athena(&sdk_config(athena)), client(database))
+    let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
+    Refresh::new(settings, aws::athena(&sdk_config(athena)), Polling::default(), client(database))
 }
 
 fn client(database: SocketAddr) -> aws_sdk_dynamodb::Client {

@@ -3,8 +3,8 @@
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynamodb_endpoint::tables::API_KEYS;
-use wafer_metrics::api_key::KeyHash;
 use wafer_metrics::error::Cause;
+use wafer_metrics::model::api_key::KeyHash;
 
 /// Puts all three.
 ///
@@ -17,7 +17,7 @@ pub async fn put(client: &Client) -> Result<(), Cause> {
         ("demo-metrics-key", "metrics", &all[..1]),
         ("demo-serverless-key", "serverless", &[]),
     ] {
-        let Some(hash) = KeyHash::of_authorization(format!("Bearer {key}").as_bytes()) else { continue };
+        let Some(hash) = KeyHash::from_authorization(format!("Bearer {key}").as_bytes()) else { continue };
         let mut put = client
             .put_item()
             .table_name(API_KEYS)

@@ -41,8 +41,12 @@ const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 ///
-/// When the listener's own address cannot be had.
-pub async fn serve<Clock, Handler, Answer, Failure>(listener: TcpListener, clock: Clock, handler: Handler) -> io::Result<()>
+/// When the listener's own address is unavailable.
+pub async fn serve<Clock, Handler, Answer, Failure>(
+    listener: TcpListener,
+    clock: Clock,
+    handler: Handler,
+) -> io::Result<()>
 where
     Clock: Fn() -> Timestamp + Clone + Send + Sync + 'static,
     Handler: Fn(Value) -> Answer + Clone + Send + Sync + 'static,

@@ -8,11 +8,12 @@ use dynamodb_endpoint::tables;
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
-use wafer_metrics::aws;
+use wafer_metrics::answer::Service;
 use wafer_metrics::error::chain;
 use wafer_metrics::refresh::{HandleError, Refresh, Report};
-use wafer_metrics::scrape::Scrape;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings, SettingsError};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
 
 /// The Athena database of the request logs.
 pub const DATABASE: &str = "wafer";
@@ -27,7 +28,7 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(55);
 /// The scrape and the refresh function, over one DynamoDB and one Athena endpoint.
 #[derive(Debug)]
 pub struct Functions {
-    scrape: Scrape,
+    scrape: Service,
     refresh: Refresh,
 }
 
@@ -39,8 +40,13 @@ impl Functions {
     pub fn new(dynamodb_url: &str, athena_url: &str) -> Result<Self, SettingsError> {
         let (dynamodb, athena) = (sdk_config(dynamodb_url), sdk_config(athena_url));
         Ok(Self {
-            scrape: Scrape::new(ScrapeSettings::read(setting)?, &aws::dynamodb_for_scrape(&dynamodb)),
-            refresh: Refresh::new(RefreshSettings::read(setting)?, aws::athena(&athena), aws::dynamodb_for_refresh(&dynamodb)),
+            scrape: Service::new(ScrapeSettings::from_lookup(setting)?, &aws::dynamodb_for_scrape(&dynamodb)),
+            refresh: Refresh::new(
+                RefreshSettings::from_lookup(setting)?,
+                aws::athena(&athena),
+                Polling::default(),
+                aws::dynamodb_for_refresh(&dynamodb),
+            ),
         })
     }
 

@@ -102,7 +102,11 @@ impl Pool {
 }
 
 /// The nearest whole number, 0 for a negative one.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, which is what is asked for")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the cast saturates, which is what is asked for"
+)]
 fn whole(value: f64) -> u32 {
     value.round() as u32
 }
@@ -129,7 +133,8 @@ mod tests {
     #[test]
     fn three_workers_serve_chat_two_code_and_none_the_idle_endpoint() {
         for fleet in two_hours_every_ten_seconds() {
-            let workers: Vec<(&str, &str)> = fleet.iter().map(|heartbeat| (heartbeat.endpoint, heartbeat.worker_id.as_str())).collect();
+            let workers: Vec<(&str, &str)> =
+                fleet.iter().map(|heartbeat| (heartbeat.endpoint, heartbeat.worker_id.as_str())).collect();
             assert_eq!(
                 workers,
                 [

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMillisecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{Field, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
@@ -16,6 +16,7 @@ use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::schema::types::ColumnPath;
 use jiff::Timestamp;
+use local_athena::log_columns;
 
 use crate::traffic::Row;
 
@@ -38,7 +39,9 @@ const DISTINCT_COLUMNS: [&str; 4] = ["request_id", "ended_at", "ttft_ms", "total
 pub fn write(directory: &Path, name: &str, mut rows: Vec<Row>) -> Result<Vec<PathBuf>, LogWriteError> {
     let hour = |row: &Row| row.delivered_at_ms.div_euclid(HOUR_MS);
     rows.sort_by_key(|row| (hour(row), row.ended_at_ms));
-    rows.chunk_by(|a, b| hour(a) == hour(b)).map(|rows| write_hour(&directory.join(partition(hour(&rows[0]))?), name, rows)).collect()
+    rows.chunk_by(|a, b| hour(a) == hour(b))
+        .map(|rows| write_hour(&directory.join(partition(hour(&rows[0]))?), name, rows))
+        .collect()
 }
 
 /// Why request logs could not be written.
@@ -90,34 +93,29 @@ fn encode(file: File, rows: &[Row]) -> Result<(), ParquetError> {
 }
 
 fn properties() -> WriterProperties {
-    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS));
     DISTINCT_COLUMNS
         .into_iter()
-        .fold(properties, |properties, column| properties.set_column_dictionary_enabled(ColumnPath::from(column), false))
+        .fold(properties, |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
+        })
         .build()
 }
 
+/// What the demo's rows may lack.
+const NULLABLE: [&str; 2] = ["ttft_ms", "error_code"];
+
 fn schema() -> Schema {
-    let required = |name, data_type| Field::new(name, data_type, false);
-    let nullable = |name, data_type| Field::new(name, data_type, true);
-    Schema::new(vec![
-        required("request_id", DataType::Utf8),
-        required("endpoint", DataType::Utf8),
-        required("model", DataType::Utf8),
-        required("status_code", DataType::Int32),
-        required("is_streaming", DataType::Boolean),
-        required("ended_at", DataType::Timestamp(TimeUnit::Millisecond, None)),
-        nullable("ttft_ms", DataType::Float64),
-        required("total_latency_ms", DataType::Float64),
-        required("input_tokens", DataType::Int64),
-        required("output_tokens", DataType::Int64),
-        required("cache_read_tokens", DataType::Int64),
-        nullable("error_code", DataType::Utf8),
-    ])
+    let field = |(name, data_type)| Field::new(name, data_type, NULLABLE.contains(&name));
+    Schema::new(log_columns().map(field).to_vec())
 }
 
 fn batch(schema: &Arc<Schema>, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
-    let text = |value: fn(&Row) -> &'static str| -> ArrayRef { Arc::new(StringArray::from_iter_values(rows.iter().map(value))) };
+    let text = |value: fn(&Row) -> &'static str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(value)))
+    };
     let count = |value: fn(&Row) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values(rows.iter().map(value))) };
     let columns: Vec<ArrayRef> = vec![
         Arc::new(StringArray::from_iter_values(rows.iter().map(Row::request_id))),
@@ -223,7 +221,10 @@ mod tests {
         let files = write(folder.path(), "batch", rows).unwrap();
         assert_eq!(
             files,
-            [folder.path().join("hour=2026-11-24-23/batch.parquet"), folder.path().join("hour=2026-11-25-00/batch.parquet"),]
+            [
+                folder.path().join("hour=2026-11-24-23/batch.parquet"),
+                folder.path().join("hour=2026-11-25-00/batch.parquet"),
+            ]
         );
         for file in files {
             assert_eq!(fs::read_dir(file.parent().unwrap()).unwrap().count(), 1);

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use local_stack::stack::{Options, Stack, StackError};
 use tokio::signal::ctrl_c;
 use tokio::signal::unix::{SignalKind, signal};
-use wafer_metrics::logging;
+use wafer_metrics::telemetry::log;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
     if let Ok(filter) = std::env::var("RUST_LOG") {
-        logging::start(Some(&filter));
+        log::start(Some(&filter));
     }
     tokio::select! {
         ended = run(&options) => match ended {

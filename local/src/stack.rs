@@ -17,11 +17,11 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, interval_at};
-use wafer_metrics::aws;
 use wafer_metrics::error::{Cause, chain};
 use wafer_metrics::refresh::{HandleError, Report};
-use wafer_metrics::rollups::RollupWriter;
 use wafer_metrics::settings::SettingsError;
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::rollups::RollupWriter;
 
 use crate::demo::{Demo, FILLED_HOURS};
 use crate::functions::{DATABASE, Functions, REQUEST_LOGS, sdk_config};
@@ -66,7 +66,7 @@ pub struct Options {
 /// Why the stack did not start, or went down.
 #[derive(Debug, Error)]
 pub enum StackError {
-    /// A port is in use, or not to be had.
+    /// A port is in use, or cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
     /// The folder of `--logs` is not there.
@@ -159,7 +159,18 @@ impl Stack {
         let functions = Arc::new(Functions::new(&dynamodb_url, &athena_url)?);
         servers.spawn(serve(front_listener, Arc::clone(&functions), Arc::clone(&clock)));
         let demo = traffic.map(|traffic| Demo::new(traffic, folder, now));
-        let mut stack = Self { front, dynamodb_url, athena_url, dynamodb, database, functions, demo, clock, servers, _folder: demo_folder };
+        let mut stack = Self {
+            front,
+            dynamodb_url,
+            athena_url,
+            dynamodb,
+            database,
+            functions,
+            demo,
+            clock,
+            servers,
+            _folder: demo_folder,
+        };
         stack.report_heartbeats().await;
         stack.fill().await?;
         stack.catch_up().await?;
@@ -283,7 +294,7 @@ impl Stack {
 
 /// How many minutes the watermark is behind.
 async fn minutes_left(rollups: &RollupWriter, now: Timestamp) -> Result<u64, Cause> {
-    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.through.start());
+    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.value.through.start());
     Ok(u64::try_from(now.duration_since(through).as_mins()).unwrap_or_default())
 }
 
@@ -316,6 +327,7 @@ fn every(period: Duration) -> Interval {
 
 /// A bar on standard error, where that is a terminal.
 fn progress(what: &'static str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent:>3} %").unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent:>3} %")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(length).with_style(style).with_message(what)
 }

@@ -11,8 +11,10 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const CHAT: (&str, &[u8]) = ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_conv.csv.gz"));
-const CODE: (&str, &[u8]) = ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_code.csv.gz"));
+const CHAT: (&str, &[u8]) =
+    ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_conv.csv.gz"));
+const CODE: (&str, &[u8]) =
+    ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_code.csv.gz"));
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -164,10 +166,10 @@ pub enum LineFault {
     #[error("expected 3 fields, found {0}")]
     Fields(usize),
     /// The time cannot be read.
-    #[error("TIMESTAMP is no time such as 2023-11-16 18:15:46.6805900: {0:?}")]
+    #[error("TIMESTAMP is not a time such as 2023-11-16 18:15:46.6805900: {0:?}")]
     Time(String),
     /// A count cannot be read.
-    #[error("{column} is no whole number from 0 to 4294967295: {text:?}")]
+    #[error("{column} is not a whole number from 0 to 4294967295: {text:?}")]
     Tokens {
         /// The column's name.
         column: &'static str,
@@ -286,10 +288,10 @@ mod tests {
     #[test]
     fn a_bad_line_is_named() {
         let cases = [
-            ("yesterday,20,2", "TIMESTAMP is no time such as 2023-11-16 18:15:46.6805900: \"yesterday\""),
+            ("yesterday,20,2", "TIMESTAMP is not a time such as 2023-11-16 18:15:46.6805900: \"yesterday\""),
             ("2023-11-16 18:00:01,20", "expected 3 fields, found 2"),
-            ("2023-11-16 18:00:01,-1,2", "ContextTokens is no whole number from 0 to 4294967295: \"-1\""),
-            ("2023-11-16 18:00:01,20,2.5", "GeneratedTokens is no whole number from 0 to 4294967295: \"2.5\""),
+            ("2023-11-16 18:00:01,-1,2", "ContextTokens is not a whole number from 0 to 4294967295: \"-1\""),
+            ("2023-11-16 18:00:01,20,2.5", "GeneratedTokens is not a whole number from 0 to 4294967295: \"2.5\""),
         ];
         for (line, fault) in cases {
             assert_eq!(message(&with_line_3(line)), format!("traces/x.csv line 3: {fault}"));
@@ -298,7 +300,10 @@ mod tests {
 
     #[test]
     fn a_file_without_the_header_or_without_a_pace_is_refused() {
-        assert_eq!(message("a,b,c\n"), "traces/x.csv line 1: expected the header TIMESTAMP,ContextTokens,GeneratedTokens");
+        assert_eq!(
+            message("a,b,c\n"),
+            "traces/x.csv line 1: expected the header TIMESTAMP,ContextTokens,GeneratedTokens"
+        );
         let no_pace = "traces/x.csv: a trace needs at least two calls at different times";
         let lines: Vec<&str> = PLAIN.lines().collect();
         assert_eq!(message(lines[0]), no_pace);

@@ -5,7 +5,7 @@
 //! runs, and any two ways of cutting time into ranges, agree on every row. What is drawn:
 //!
 //! - how the call was served: see [`Service`];
-//! - when the log delivered the row: 5 to 50 s after it ended as a rule, one in 2,000 late by 1 to 9 minutes;
+//! - when the log delivered the row: usually 5 to 50 s after it ended, one in 2,000 late by 1 to 9 minutes;
 //! - one row in 1,000 is delivered a second time, 52 to 290 s after it ended and so perhaps in the next hour's partition.
 
 mod draws;
@@ -137,7 +137,8 @@ impl Traffic {
             error_code: outcome.error_code,
             delivered_at_ms: ended_at_ms + delivery.delay_ms,
         };
-        let second_copy = delivery.second_delay_ms.map(|delay_ms| Row { delivered_at_ms: ended_at_ms + delay_ms, ..row });
+        let second_copy =
+            delivery.second_delay_ms.map(|delay_ms| Row { delivered_at_ms: ended_at_ms + delay_ms, ..row });
         (row, second_copy)
     }
 }

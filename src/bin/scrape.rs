@@ -1,22 +1,23 @@
-//! The scrape function.
+//! The function that answers.
 
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, run, service_fn};
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
 use wafer_metrics::settings::ScrapeSettings;
-use wafer_metrics::{aws, logging};
+use wafer_metrics::stores::aws;
+use wafer_metrics::telemetry::log;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let lookup = |name: &str| std::env::var(name).ok();
-    let settings = match ScrapeSettings::read(lookup) {
+    let settings = match ScrapeSettings::from_lookup(lookup) {
         Ok(settings) => settings,
-        Err(faults) => return logging::refuse_to_start(&faults),
+        Err(faults) => return log::refuse_to_start(&faults),
     };
-    logging::start(lookup("RUST_LOG").as_deref());
-    let scrape = Scrape::new(settings, &aws::dynamodb_for_scrape(&aws::config().await));
-    let handler = service_fn(|event: LambdaEvent<_>| scrape.handle(event, Timestamp::now()));
-    logging::exit(run(handler).await)
+    log::start(lookup("RUST_LOG").as_deref());
+    let service = Service::new(settings, &aws::dynamodb_for_scrape(&aws::config().await));
+    let handler = service_fn(|event: LambdaEvent<_>| service.handle(event, Timestamp::now()));
+    log::exit(run(handler).await)
 }

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::rollups::{MinuteChange, Stored, Versioned};
-use crate::summary::{Summary, Total};
-use crate::window::Minute;
+use crate::model::summary::{Summary, Total};
+use crate::model::window::Minute;
+use crate::stores::rollups::{MinuteChange, Stored, Versioned};
 
 /// What is to be written, and what was found.
 #[derive(Debug, Default)]
@@ -33,7 +33,8 @@ pub fn changes(
     total: Option<&Versioned<Total>>,
     as_of: Timestamp,
 ) -> Changes {
-    let mut changes = Changes { total: total.map(|total| total.value.clone()).unwrap_or_default(), ..Changes::default() };
+    let mut changes =
+        Changes { total: total.map(|total| total.value.clone()).unwrap_or_default(), ..Changes::default() };
     let empty = Summary::default();
     let gone = stored.range(range.clone()).map(|(minute, _)| *minute);
     let gone = gone.filter(|minute| !read.iter().any(|(found, _)| found == minute)).map(|minute| (minute, &empty));
@@ -59,7 +60,7 @@ pub fn changes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::summary::StatusCounts;
+    use crate::model::summary::StatusCounts;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_795_550_000 + second).unwrap()

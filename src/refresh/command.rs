@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::window::Minute;
+use crate::model::window::Minute;
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn an_event_of_the_schedule_asks_to_catch_up() {
-        let event = json!({"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": "2026-11-24T20:15:00Z"});
+        let event =
+            json!({"source": "aws.scheduler", "detail-type": "Scheduled Event", "time": "2026-11-24T20:15:00Z"});
         assert_eq!(Command::from_event(&event).unwrap(), Command::CatchUp);
         assert_eq!(Command::from_event(&Value::Null).unwrap(), Command::CatchUp);
     }

@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use super::CommandError;
 use crate::error::{Cause, chain};
-use crate::request_logs::QueryError;
-use crate::window::{Hour, Minute};
+use crate::model::window::{Hour, Minute};
+use crate::stores::request_logs::QueryError;
 
 /// Why a run ended early. The watermark stands where the last whole step left it.
 #[derive(Debug, Error)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::watermark::{Stride, Watermark};
-use crate::window::{Hour, Minute};
+use crate::model::watermark::{Stride, Watermark};
+use crate::model::window::{Hour, Minute};
 
 /// A first fill reads at least this much: the window, and the hour by which a window may end early and still be answered.
 const FIRST_FILL_MINUTES: i64 = 25 * 60;
@@ -89,7 +89,8 @@ pub fn start(before: Option<Watermark>, since: Option<Minute>, target: Minute) -
         };
         return Start { watermark, given_up: None };
     };
-    let given_up = (target.since(watermark.settled) > REACH_MINUTES && watermark.settled < reach).then(|| watermark.settled..reach);
+    let given_up = (target.since(watermark.settled) > REACH_MINUTES && watermark.settled < reach)
+        .then_some(watermark.settled..reach);
     if given_up.is_some() {
         watermark.settled = reach;
         watermark.through = watermark.through.max(reach);
@@ -131,9 +132,10 @@ impl Reading {
     #[must_use]
     pub fn next(&self, stride: Stride, left: Duration) -> Option<Range<Minute>> {
         let part = self.parts.front()?;
-        let room = left.as_nanos().checked_div(self.per_minute.as_nanos()).map_or(i64::MAX, |minutes| {
-            i64::try_from(minutes).unwrap_or(i64::MAX)
-        });
+        let room = left
+            .as_nanos()
+            .checked_div(self.per_minute.as_nanos())
+            .map_or(i64::MAX, |minutes| i64::try_from(minutes).unwrap_or(i64::MAX));
         let end = part.start.plus(stride.minutes().min(room)).min(part.end);
         (end > part.start).then_some(part.start..end)
     }

@@ -1,7 +1,6 @@
 //! Reading steps: one query each, its answer stored endpoint by endpoint as it comes, so that memory does not grow with the fleet.
 
 use std::ops::{Range, RangeInclusive};
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join};
 use futures_util::stream::FuturesUnordered;
@@ -11,16 +10,16 @@ use tokio::time::Instant;
 
 use super::RefreshError;
 use super::plan::{self, Reading};
-use super::run::{NotAdvanced, Run, milliseconds};
+use super::run::{NotAdvanced, Run, check_clock, milliseconds};
 use super::store::{Hours, Store, StoreReport};
-use crate::host::Host;
-use crate::request_logs::{MinuteRow, query};
-use crate::summary::Summary;
-use crate::watermark::{Stride, Watermark};
-use crate::window::{Hour, Minute};
+use crate::model::host::Host;
+use crate::model::summary::Summary;
+use crate::model::watermark::{Stride, Watermark};
+use crate::model::window::{Hour, Minute};
+use crate::stores::request_logs::{MinuteRow, query};
 
-/// Kept back for sealing from every reading step but the first, while an hour is due.
-const SEAL_TIME: Duration = Duration::from_secs(10);
+/// A fifth of the run is kept back for sealing from every reading step but the first, while an hour is due.
+const SEAL_SHARE: u32 = 5;
 /// Endpoints that are stored side by side.
 pub(super) const ENDPOINTS_AT_ONCE: usize = 32;
 
@@ -44,7 +43,7 @@ impl Run<'_> {
         let mut is_first = true;
         loop {
             let stride = self.mark.stride;
-            let by = self.deadline - plan::seal_reserve(&self.mark, is_first, SEAL_TIME);
+            let by = self.deadline - plan::seal_reserve(&self.mark, is_first, run_time / SEAL_SHARE);
             let Some(piece) = reading.next(stride, by.saturating_duration_since(Instant::now())) else { break };
             if catching_up && piece.end.since(piece.start) > 1 {
                 // A run that dies leaves a smaller step behind.
@@ -94,9 +93,16 @@ impl Run<'_> {
         self.report.query_ms += milliseconds(started.elapsed());
         let mut answer = answer?;
         self.report.scanned_bytes += answer.scanned_bytes;
-        self.check_clock(asked_at, answer.submitted_at)?;
+        check_clock(asked_at, answer.submitted_at)?;
         let submitted_at = answer.submitted_at;
-        let store = Store { refresh: self.refresh, range: piece, as_of: submitted_at, trusts_cache: self.trusts_cache, hours, by };
+        let store = Store {
+            refresh: self.refresh,
+            range: piece,
+            as_of: submitted_at,
+            trusts_cache: self.trusts_cache,
+            hours,
+            by,
+        };
         let mut endpoints = Endpoints::new(store);
         let (mut skipped, mut rows, mut last_row) = (0, 0, None);
         let mut page = answer.page(by).await?;

@@ -7,8 +7,8 @@ use super::RefreshError;
 use super::plan::REACH_MINUTES;
 use super::run::{NotAdvanced, Run};
 use super::store::Hours;
-use crate::watermark::Watermark;
-use crate::window::Minute;
+use crate::model::watermark::Watermark;
+use crate::model::window::Minute;
 
 /// A recomputation ends this long after its start, so that the schedule's next event, which waits meanwhile, is not dropped.
 const RECOMPUTE_TIME: Duration = Duration::from_secs(25);
@@ -63,7 +63,9 @@ impl Run<'_> {
             let mark = Watermark { caught_up_at: Some(self.clock.now()), ..self.mark.clone() };
             match self.advance(mark).await {
                 Ok(()) => return Ok(()),
-                Err(NotAdvanced::Overtaken) => self.follow().await?,
+                Err(NotAdvanced::Overtaken) => {
+                    self.follow().await?;
+                }
                 Err(NotAdvanced::Failed(error)) => return Err(error),
             }
         }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::RefreshError;
-use crate::metrics::{Metrics, Unit};
+use crate::telemetry::emf::{EmfLine, Unit};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -47,9 +47,9 @@ pub struct Report {
 
 impl Report {
     /// The run's metrics; a failed run says why the figures are behind, if they are.
-    pub(super) fn metrics(&self, function: &str, at: Timestamp, error: Option<&RefreshError>) -> Metrics {
+    pub(super) fn metrics(&self, function: &str, at: Timestamp, error: Option<&RefreshError>) -> EmfLine {
         let lag = self.lag_seconds.map(|lag| u64::try_from(lag).unwrap_or_default());
-        let metrics = Metrics::of(function, at).with(&[
+        let metrics = EmfLine::new(function, at).with(&[
             ("RefreshLagSeconds", Unit::Seconds, lag),
             ("RefreshRows", Unit::Count, Some(self.rows)),
             ("LateRows", Unit::Count, Some(self.late_rows)),

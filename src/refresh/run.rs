@@ -10,10 +10,10 @@ use super::report::Report;
 use super::{Refresh, RefreshError};
 use crate::clock::Clock;
 use crate::error::DeadlinePassed;
-use crate::request_logs::query;
-use crate::rollups::Versioned;
-use crate::watermark::Watermark;
-use crate::window::Minute;
+use crate::model::watermark::Watermark;
+use crate::model::window::Minute;
+use crate::stores::request_logs::query;
+use crate::stores::rollups::Versioned;
 
 /// How far past the deadline the watermark may be put: what it records is stored already.
 const PUT_GRACE: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
         match done {
             Ok(everything) => self.report.complete = everything,
             // Another run goes on from here.
-            Err(NotAdvanced::Overtaken) => self.follow().await?,
+            Err(NotAdvanced::Overtaken) => self.report.complete = self.follow().await?,
             Err(NotAdvanced::Failed(error)) if error.is_out_of_time() => {}
             Err(NotAdvanced::Failed(error)) => return Err(error),
         }
@@ -135,25 +135,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Looks where the run stands that has overtaken this one.
-    pub(super) async fn follow(&mut self) -> Result<(), RefreshError> {
+    /// Looks where the run stands that has overtaken this one, and whether it has left nothing to do.
+    pub(super) async fn follow(&mut self) -> Result<bool, RefreshError> {
         self.refresh.cache().clear();
-        if let Some(found) = self.refresh.rollups.watermark().await.map_err(RefreshError::ReadWatermark)? {
-            self.report.complete = found.value.through >= self.target && plan::due_seal(&found.value).is_none();
-            (self.mark, self.version) = (found.value, Some(found.version));
-        }
-        Ok(())
+        let Some(found) = self.refresh.rollups.watermark().await.map_err(RefreshError::ReadWatermark)? else {
+            return Ok(false);
+        };
+        (self.mark, self.version) = (found.value, Some(found.version));
+        Ok(self.mark.through >= self.target && plan::due_seal(&self.mark).is_none())
     }
 
     fn has_moved_since(&self, before: &Watermark) -> bool {
         let moved = |mark: &Watermark| (mark.through, mark.settled, mark.sealed, mark.sealing.clone());
         moved(&self.mark) != moved(before)
-    }
-
-    /// An error where Athena's time is far from ours: what it has settled might still be changing, or is long over.
-    pub(super) fn check_clock(&self, asked_at: Timestamp, submitted_at: Timestamp) -> Result<(), RefreshError> {
-        let apart = submitted_at.duration_since(asked_at).as_secs();
-        if apart.abs() > MAX_SKEW_SECONDS { Err(RefreshError::ClocksApart(apart)) } else { Ok(()) }
     }
 
     /// Where a quarter of an hour had no row at all, looks whether that is usual. It fails no run.
@@ -182,4 +176,10 @@ impl From<RefreshError> for NotAdvanced {
 
 pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An error where Athena's time is far from ours: what it has settled might still be changing, or is long over.
+pub(super) fn check_clock(asked_at: Timestamp, submitted_at: Timestamp) -> Result<(), RefreshError> {
+    let apart = submitted_at.duration_since(asked_at).as_secs();
+    if apart.abs() > MAX_SKEW_SECONDS { Err(RefreshError::ClocksApart(apart)) } else { Ok(()) }
 }

@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::plan;
 use super::read::ENDPOINTS_AT_ONCE;
-use super::run::{NotAdvanced, Run, milliseconds};
+use super::run::{NotAdvanced, Run, check_clock, milliseconds};
 use super::store::{FIRST_PAUSE, LONGEST_PAUSE, hour_change};
 use super::{Refresh, RefreshError};
 use crate::error::Cause;
-use crate::host::Host;
-use crate::request_logs::{HourCount, query};
-use crate::rollups::PutOutcome;
-use crate::watermark::{Sealing, Watermark};
-use crate::window::{Hour, Minute};
+use crate::model::host::Host;
+use crate::model::watermark::{Sealing, TooLateRows, Watermark};
+use crate::model::window::{Hour, Minute};
+use crate::stores::request_logs::{HourCount, query};
+use crate::stores::rollups::PutOutcome;
 
 /// How often progress within an hour is put.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -49,7 +49,7 @@ impl Run<'_> {
             return done;
         }
         done?;
-        let too_late = progress.map_or(0, |progress| progress.too_late_rows);
+        let too_late = progress.map(|progress| progress.too_late).unwrap_or_default();
         let mut after = plan::after_seal(&self.mark);
         if not_the_first {
             // Scrapes take only the newest hour for one that has just been written.
@@ -57,9 +57,11 @@ impl Run<'_> {
         }
         self.advance(after).await?;
         self.report.hours_sealed += 1;
-        self.report.too_late_rows += too_late;
-        if too_late > 0 {
-            tracing::warn!(%hour, rows = too_late, "rows came too late to be counted: recompute the hour and the same of the day before");
+        self.report.too_late_rows += too_late.hour + too_late.day_before;
+        for (hour, rows) in [(hour, too_late.hour), (hour.plus(-24), too_late.day_before)] {
+            if rows > 0 {
+                tracing::warn!(%hour, rows, "rows came too late to be counted: recompute the hour");
+            }
         }
         Ok(())
     }
@@ -81,21 +83,26 @@ impl Run<'_> {
         self.report.query_ms += milliseconds(started.elapsed());
         let mut answer = answer.map_err(RefreshError::Query)?;
         self.report.scanned_bytes += answer.scanned_bytes;
-        self.check_clock(asked_at, answer.submitted_at)?;
+        check_clock(asked_at, answer.submitted_at)?;
         let as_of = answer.submitted_at;
         let after = self.mark.sealing.as_ref().map(|sealing| sealing.endpoint.clone());
         let mut progress_put = Instant::now();
         while let Some(page) = answer.page(deadline).await.map_err(RefreshError::Query)? {
-            let due = page.into_iter().flatten().filter(|count| after.as_ref().is_none_or(|after| count.endpoint > *after));
+            let due =
+                page.into_iter().flatten().filter(|count| after.as_ref().is_none_or(|after| count.endpoint > *after));
             let mut due = due.map(|count| seal_endpoint(refresh, hour, count, as_of));
             // In order, so that progress is a name.
             let mut sealing: FuturesOrdered<_> = due.by_ref().take(ENDPOINTS_AT_ONCE).collect();
             while let Some(sealed) = timeout_at(deadline, sealing.next()).await.map_err(|_| RefreshError::OutOfTime)? {
-                let Sealed { endpoint, written, too_late_rows } = sealed.map_err(RefreshError::Rollups)?;
+                let Sealed { endpoint, written, too_late } = sealed.map_err(RefreshError::Rollups)?;
                 sealing.extend(due.next());
                 self.report.items_written += u64::from(written);
-                let so_far = progress.as_ref().map_or(0, |progress| progress.too_late_rows);
-                *progress = Some(Sealing { endpoint, too_late_rows: so_far + too_late_rows });
+                let so_far = progress.as_ref().map(|progress| progress.too_late).unwrap_or_default();
+                let too_late = TooLateRows {
+                    hour: so_far.hour + too_late.hour,
+                    day_before: so_far.day_before + too_late.day_before,
+                };
+                *progress = Some(Sealing { endpoint, too_late });
                 if progress_put.elapsed() > PROGRESS_INTERVAL {
                     self.advance(Watermark { sealing: progress.clone(), ..self.mark.clone() }).await?;
                     progress_put = Instant::now();
@@ -109,7 +116,7 @@ impl Run<'_> {
 struct Sealed {
     endpoint: Host,
     written: bool,
-    too_late_rows: u64,
+    too_late: TooLateRows,
 }
 
 /// Makes the hour's item the sum of its minutes.
@@ -134,6 +141,9 @@ async fn seal_endpoint(refresh: &Refresh, hour: Hour, found: HourCount, as_of: T
         0 => 0,
         _ => rollups.hour(&endpoint, hour.plus(-24)).await?.map_or(0, |item| item.summary.requests()),
     };
-    let too_late_rows = requests.saturating_sub(counted) + day_before.saturating_sub(counted_day_before);
-    Ok(Sealed { endpoint, written, too_late_rows })
+    let too_late = TooLateRows {
+        hour: requests.saturating_sub(counted),
+        day_before: day_before.saturating_sub(counted_day_before),
+    };
+    Ok(Sealed { endpoint, written, too_late })
 }

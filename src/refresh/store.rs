@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::changes::{Changes, changes};
 use super::{Refresh, RefreshError};
 use crate::error::Cause;
-use crate::host::Host;
-use crate::rollups::{HourChange, MinuteChange, PutOutcome, Stored, Transaction, Versioned};
-use crate::summary::Summary;
-use crate::window::{Hour, Minute};
+use crate::model::host::Host;
+use crate::model::summary::Summary;
+use crate::model::window::{Hour, Minute};
+use crate::stores::rollups::{HourChange, MinuteChange, PutOutcome, Stored, Transaction, Versioned};
 
 /// Pauses before a write is repeated that another was in the way of.
 pub const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -81,7 +81,12 @@ impl Store<'_> {
         timeout_at(self.by, stored).await.map_err(|_| RefreshError::OutOfTime)?.map_err(RefreshError::Rollups)
     }
 
-    async fn hour_from_logs(self, endpoint: &Host, hour: Hour, read: &[(Minute, Summary)]) -> Result<StoreReport, Cause> {
+    async fn hour_from_logs(
+        self,
+        endpoint: &Host,
+        hour: Hour,
+        read: &[(Minute, Summary)],
+    ) -> Result<StoreReport, Cause> {
         let sum = sum_of(read.iter().map(|(_, summary)| summary));
         let mut pause = FIRST_PAUSE;
         loop {
@@ -172,7 +177,8 @@ impl Store<'_> {
         let Changes { minutes, total, .. } = &comparison.changes;
         let before = comparison.stored.iter().map(|(minute, stored)| (*minute, &stored.summary));
         let now = minutes.iter().map(|change| (change.period, &change.summary));
-        let version = if minutes.is_empty() { comparison.total } else { Some(comparison.total.map_or(1, |version| version + 1)) };
+        let version =
+            if minutes.is_empty() { comparison.total } else { Some(comparison.total.map_or(1, |version| version + 1)) };
         let total = version.map(|version| Versioned { value: total.clone(), version });
         self.refresh.cache().insert(endpoint, self.range, before.chain(now), total.as_ref());
     }
@@ -185,7 +191,8 @@ pub fn hour_change(
     stored: &BTreeMap<Minute, Stored>,
     changed: &[MinuteChange],
 ) -> Option<HourChange> {
-    let mut minutes: BTreeMap<Minute, &Summary> = stored.iter().map(|(minute, stored)| (*minute, &stored.summary)).collect();
+    let mut minutes: BTreeMap<Minute, &Summary> =
+        stored.iter().map(|(minute, stored)| (*minute, &stored.summary)).collect();
     minutes.extend(changed.iter().map(|change| (change.period, &change.summary)));
     let sum = sum_of(minutes.into_values());
     let is_stored = item.map_or(sum == Summary::default(), |item| item.summary == sum);

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
-use crate::host::Host;
-use crate::rollups::{Versioned, decode, encode};
-use crate::summary::{Summary, Total};
-use crate::window::Minute;
+use crate::model::host::Host;
+use crate::model::summary::{Summary, Total};
+use crate::model::window::Minute;
+use crate::stores::rollups::{Versioned, decode, encode};
 
 /// An endpoint that would take more is not kept.
 const MAX_ENTRY_BYTES: usize = 4_096;
@@ -96,11 +96,11 @@ impl WriteCache {
         total: Option<&Versioned<Total>>,
     ) {
         let total = total.map(|total| Versioned { value: encode(&total.value), version: total.version });
-        let mut entry = self.entries.remove(endpoint).filter(|entry| entry.from <= range.start).unwrap_or_else(|| Entry {
-            from: range.start,
-            minutes: HashMap::new(),
-            total: None,
-        });
+        let mut entry = self
+            .entries
+            .remove(endpoint)
+            .filter(|entry| entry.from <= range.start)
+            .unwrap_or_else(|| Entry { from: range.start, minutes: HashMap::new(), total: None });
         entry.minutes.extend(minutes.map(|(minute, summary)| (minute, digest_of(summary))));
         entry.total = total;
         let bytes = entry.total.as_ref().map_or(0, |total| total.value.len()) + entry.minutes.len() * DIGEST_BYTES;

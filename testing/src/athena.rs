@@ -1,5 +1,5 @@
-//! Athenas that run no SQL: one over rows that a test delivers, one over a fleet too large to hold. They know the refresh's queries
-//! and read the bounds off their text.
+//! Athenas that run no SQL: one over rows that a test delivers, one over a fleet too large to hold. They know the
+//! refresh's queries, and read the bounds off their text.
 
 mod fleet;
 mod query;
@@ -7,12 +7,14 @@ mod result;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use athena_endpoint::{Answer, Athena, Cause, Engine, Failure};
+use athena_endpoint::{Answer, Athena, Engine};
 use jiff::Timestamp;
 
+pub use athena_endpoint::{Cause, Failure};
 pub use fleet::Fleet;
 pub use query::{Kind, Query};
 
@@ -20,11 +22,16 @@ use crate::clock::Clock;
 use crate::listen;
 use crate::logs::Row;
 
+/// Endpoints beyond this many of one reading are skipped, the least busy ones.
+const MAX_ENDPOINTS: usize = 20_000;
+
 /// Request logs, and an Athena over them. Clones share both.
 #[derive(Clone)]
 pub struct ScriptedAthena {
     logs: Arc<Mutex<Logs>>,
     course: Arc<Mutex<Course>>,
+    /// Of one reading so many endpoints are kept.
+    endpoints: Arc<AtomicUsize>,
     clock: Clock,
 }
 
@@ -52,7 +59,8 @@ impl ScriptedAthena {
     /// Without logs, at the times of `clock`.
     pub fn new(clock: Clock) -> Self {
         let course: Course = Box::new(|_| Ok(Duration::ZERO));
-        Self { logs: Arc::default(), course: Arc::new(Mutex::new(course)), clock }
+        let endpoints = Arc::new(AtomicUsize::new(MAX_ENDPOINTS));
+        Self { logs: Arc::default(), course: Arc::new(Mutex::new(course)), endpoints, clock }
     }
 
     /// Delivers a file into the folder of the hour in which it arrives.
@@ -89,6 +97,11 @@ impl ScriptedAthena {
         *self.course.lock().unwrap() = Box::new(course);
     }
 
+    /// Keeps the busiest so many endpoints of a reading, for a test that cannot deliver more than 20,000.
+    pub fn keep_endpoints(&self, most: usize) {
+        self.endpoints.store(most, Ordering::Relaxed);
+    }
+
     /// Serves the logs for as long as the test's runtime lives.
     pub async fn start(&self) -> SocketAddr {
         self.start_with_page_delay(Duration::ZERO).await
@@ -107,7 +120,7 @@ impl ScriptedAthena {
         let now = self.clock.now();
         let logs = self.logs.lock().unwrap();
         let files = logs.files.values().filter(|file| file.arrived <= now && query.reads(&file.folder));
-        result::answer(query, files.flat_map(|file| &file.rows))
+        result::answer(query, files.flat_map(|file| &file.rows), self.endpoints.load(Ordering::Relaxed))
     }
 }
 

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
+
+use crate::listen;
 
 /// What becomes of a call.
 #[derive(Clone, Debug)]
@@ -18,6 +21,8 @@ pub enum Fault {
     Closed,
     /// No answer ever comes.
     Hangs,
+    /// The call is carried out after so long.
+    Slow(Duration),
     /// One byte of the answer comes each 100 ms.
     Drips,
     /// The call is carried out, and the connection cut before the answer.
@@ -30,7 +35,10 @@ pub enum Fault {
 
 impl Fault {
     pub fn server_error() -> Self {
-        Self::Answer(500, r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#.to_owned())
+        Self::Answer(
+            500,
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"x"}"#.to_owned(),
+        )
     }
 
     pub fn throttled() -> Self {
@@ -53,24 +61,54 @@ struct State {
 pub struct Proxy {
     pub address: SocketAddr,
     state: Arc<Mutex<State>>,
-    /// Each call takes one; without end unless [stepped](Proxy::step).
-    permits: Arc<Semaphore>,
-    /// How many calls wait for a permit.
-    waiting: Arc<watch::Sender<usize>>,
+    gate: Arc<Gate>,
     /// How many calls hung until their caller had gone.
     abandoned: Arc<watch::Sender<usize>>,
 }
 
+/// Where calls wait for a permit, those of one proxy or of several.
+#[derive(Debug)]
+struct Gate {
+    /// Each call takes one; without end unless [stepped](Proxy::step).
+    permits: Semaphore,
+    /// Whether a call is carried out before it waits.
+    acts: AtomicBool,
+    /// How many calls wait for a permit.
+    waiting: watch::Sender<usize>,
+}
+
+impl Gate {
+    fn open() -> Self {
+        let permits = Semaphore::new(Semaphore::MAX_PERMITS / 2);
+        Self { permits, acts: AtomicBool::new(false), waiting: watch::Sender::new(0) }
+    }
+
+    /// Waits for a permit; `None` where the caller has gone before.
+    async fn pass(&self, caller: &Stream<'_>) -> Option<()> {
+        self.waiting.send_modify(|waiting| *waiting += 1);
+        let permit = match select(pin!(self.permits.acquire()), pin!(caller.gone())).await {
+            Either::Left((permit, _)) => Some(permit.unwrap()),
+            Either::Right(_) => None,
+        };
+        self.waiting.send_modify(|waiting| *waiting -= 1);
+        permit?.forget();
+        Some(())
+    }
+}
+
 impl Proxy {
     pub async fn to(database: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let proxy = Self {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-            permits: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS / 2)),
-            waiting: Arc::new(watch::Sender::new(0)),
-            abandoned: Arc::new(watch::Sender::new(0)),
-        };
+        Self::through(Arc::new(Gate::open()), database).await
+    }
+
+    /// To another endpoint; the calls of both are stepped as one.
+    pub async fn beside(&self, database: SocketAddr) -> Self {
+        Self::through(Arc::clone(&self.gate), database).await
+    }
+
+    async fn through(gate: Arc<Gate>, database: SocketAddr) -> Self {
+        let (listener, address) = listen().await;
+        let proxy = Self { address, state: Arc::default(), gate, abandoned: Arc::new(watch::Sender::new(0)) };
         let serving = proxy.clone();
         tokio::spawn(async move {
             loop {
@@ -97,23 +135,35 @@ impl Proxy {
 
     /// From now on lets this many calls through, and holds the next.
     pub fn step(&self, calls: usize) {
-        self.permits.forget_permits(usize::MAX);
-        self.permits.add_permits(calls);
+        self.gate.acts.store(false, Ordering::Relaxed);
+        self.gate.permits.forget_permits(usize::MAX);
+        self.gate.permits.add_permits(calls);
+    }
+
+    /// From now on lets this many calls through; the next is carried out, and its answer held.
+    pub fn step_acting(&self, calls: usize) {
+        self.step(calls);
+        self.gate.acts.store(true, Ordering::Relaxed);
     }
 
     /// Lets one more call through, and waits until it is on its way.
     pub fn permit(&self) {
-        self.permits.add_permits(1);
+        self.gate.permits.add_permits(1);
     }
 
     /// Lets all calls through again.
     pub fn run(&self) {
-        self.permits.add_permits(Semaphore::MAX_PERMITS / 2);
+        self.gate.permits.add_permits(Semaphore::MAX_PERMITS / 2);
     }
 
     /// Until a call is held.
     pub async fn held(&self) {
-        self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+        self.gate.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
+    }
+
+    /// Until no call is held: the callers of those that were have gone.
+    pub async fn given_up(&self) {
+        self.gate.waiting.subscribe().wait_for(|waiting| *waiting == 0).await.unwrap();
     }
 
     /// The calls since the last time.
@@ -135,13 +185,10 @@ impl Proxy {
     async fn pass(&self, caller: &TcpStream, database: SocketAddr) -> Option<()> {
         let mut caller = Stream(caller);
         let request = caller.message().await?;
-        self.waiting.send_modify(|waiting| *waiting += 1);
-        let permit = match select(pin!(self.permits.acquire()), pin!(caller.gone())).await {
-            Either::Left((permit, _)) => Some(permit.unwrap()),
-            Either::Right(_) => None,
-        };
-        self.waiting.send_modify(|waiting| *waiting -= 1);
-        permit?.forget();
+        let acts = self.gate.acts.load(Ordering::Relaxed);
+        if !acts {
+            self.gate.pass(&caller).await?;
+        }
         let fault = self.note(&request);
         match fault {
             Some(Fault::Closed) => return None,
@@ -152,15 +199,23 @@ impl Proxy {
             }
             Some(Fault::Answer(status, body)) => {
                 let length = body.len();
-                let head = format!("HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n");
+                let head = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n"
+                );
                 return caller.write(format!("{head}{body}").as_bytes()).await;
             }
             _ => {}
+        }
+        if let Some(Fault::Slow(time)) = fault {
+            tokio::time::sleep(time).await;
         }
         let database = TcpStream::connect(database).await.ok()?;
         let mut database = Stream(&database);
         database.write(&request).await?;
         let answer = database.message().await?;
+        if acts {
+            self.gate.pass(&caller).await?;
+        }
         match fault {
             Some(Fault::AnswerLost) => None,
             Some(Fault::Truncated) => {
@@ -182,8 +237,9 @@ impl Proxy {
     fn note(&self, request: &[u8]) -> Option<Fault> {
         let text = String::from_utf8_lossy(request);
         let (head, body) = text.split_once("\r\n\r\n")?;
-        let operation =
-            head.lines().find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
+        let operation = head
+            .lines()
+            .find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
         let body: Value = serde_json::from_str(body).unwrap_or_default();
         let call = body["TableName"].as_str().map_or(operation.to_owned(), |table| format!("{operation} {table}"));
         let mut state = self.state.lock().unwrap();

@@ -29,7 +29,11 @@ async fn a_key_store_that_fails_is_503_and_nothing_is_charged() {
     for fault in failures() {
         proxy.breaks("GetItem api_keys", fault.clone());
         let reply = answered_within(10.0, &proxy, Event::scrape()).await;
-        assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "unavailable", "5"), "{fault:?}");
+        assert_eq!(
+            (reply.status, reply.code().as_str(), reply.header("retry-after")),
+            (503, "unavailable", "5"),
+            "{fault:?}"
+        );
         assert_eq!(reply.header("ratelimit"), "");
         assert!(proxy.calls().iter().all(|call| call == "GetItem api_keys"), "{fault:?}");
     }
@@ -43,7 +47,11 @@ async fn a_limiter_that_fails_is_503_and_lets_nobody_through() {
     for fault in failures().into_iter().chain([no_item, wrong_type]) {
         proxy.breaks("UpdateItem rate_limits", fault.clone());
         let reply = answered_within(10.0, &proxy, Event::scrape()).await;
-        assert_eq!((reply.status, reply.code().as_str(), reply.header("retry-after")), (503, "unavailable", "5"), "{fault:?}");
+        assert_eq!(
+            (reply.status, reply.code().as_str(), reply.header("retry-after")),
+            (503, "unavailable", "5"),
+            "{fault:?}"
+        );
         assert!(!proxy.calls().iter().any(|call| call.starts_with("Query")), "{fault:?}");
     }
 }
@@ -61,7 +69,12 @@ async fn a_rollup_that_cannot_be_read_is_502_never_a_misleading_200() {
                 reset_limits(&proxy, key).await;
             }
             let reply = answered_within(10.0, &proxy, Event::scrape()).await;
-            assert_eq!((reply.status, reply.code().as_str()), (502, "summary_failed"), "{call} {fault:?} {}", reply.body);
+            assert_eq!(
+                (reply.status, reply.code().as_str()),
+                (502, "summary_failed"),
+                "{call} {fault:?} {}",
+                reply.body
+            );
             assert_eq!(reply.header("ratelimit"), "\"per-key\";r=5;t=59", "{call} {fault:?}");
         }
         proxy.breaks(call, Fault::Drips);
@@ -115,8 +128,15 @@ async fn a_heartbeat_that_does_not_fit_is_left_out_whole_and_harms_no_other() {
         fields.push((field, value));
         put_heartbeat(&client, CHAT, worker, &fields).await;
     }
-    put_heartbeat(&client, CHAT, "ahead", &[("reported_at_ms", reported(30_000)), ("kv_cache_hit_ratio", number("0.5"))]).await;
-    put_heartbeat(&client, CHAT, "old", &[("reported_at_ms", reported(-600_000)), ("queue_depth", number("1e9"))]).await;
+    put_heartbeat(
+        &client,
+        CHAT,
+        "ahead",
+        &[("reported_at_ms", reported(30_000)), ("kv_cache_hit_ratio", number("0.5"))],
+    )
+    .await;
+    put_heartbeat(&client, CHAT, "old", &[("reported_at_ms", reported(-600_000)), ("queue_depth", number("1e9"))])
+        .await;
     put_heartbeat(&client, CHAT, "gone", &[("reported_at_ms", reported(-600_001)), ("queue_depth", number("5"))]).await;
     put_heartbeat(&client, CHAT, "silent", &[]).await;
     let reply = call(&scrape(&client), &Event::scrape(), now()).await;

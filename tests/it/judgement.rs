@@ -1,16 +1,17 @@
 //! The contract's table of errors: order, replies, and what each row may cost.
 
 use testing::proxy::Proxy;
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
 
 use crate::setup::*;
 
-async fn stage() -> (Scrape, Proxy) {
+async fn stage() -> (Service, Proxy) {
     let proxy = Proxy::to(dynamodb().await).await;
     (scrape(&client(proxy.address)), proxy)
 }
 
-const READS: [&str; 6] = ["GetItem rollups", "Query heartbeats", "Query rollups", "Query rollups", "Query rollups", "Query rollups"];
+const READS: [&str; 6] =
+    ["GetItem rollups", "Query heartbeats", "Query rollups", "Query rollups", "Query rollups", "Query rollups"];
 
 #[tokio::test]
 async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
@@ -27,17 +28,47 @@ async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
         ("no key", good().without_header("authorization"), 401, "invalid_api_key", &[]),
         ("malformed key and endpoint", good().key("short").query("endpoint=_"), 401, "invalid_api_key", &[]),
         ("no endpoint", good().query(""), 422, "invalid_endpoint", &[]),
-        ("unknown key and malformed endpoint", good().key(UNKNOWN_KEY).query("endpoint=_"), 422, "invalid_endpoint", &[]),
+        (
+            "unknown key and malformed endpoint",
+            good().key(UNKNOWN_KEY).query("endpoint=_"),
+            422,
+            "invalid_endpoint",
+            &[],
+        ),
         ("unknown key", good().key(UNKNOWN_KEY), 401, "invalid_api_key", &[key]),
-        ("unknown key, another's endpoint", good().key(UNKNOWN_KEY).query("endpoint=x"), 401, "invalid_api_key", &[key]),
+        (
+            "unknown key, another's endpoint",
+            good().key(UNKNOWN_KEY).query("endpoint=x"),
+            401,
+            "invalid_api_key",
+            &[key],
+        ),
         ("revoked key", good().key(REVOKED_KEY), 401, "invalid_api_key", &[key]),
-        ("revoked key, another's endpoint", good().key(REVOKED_KEY).query("endpoint=x"), 401, "invalid_api_key", &[key]),
+        (
+            "revoked key, another's endpoint",
+            good().key(REVOKED_KEY).query("endpoint=x"),
+            401,
+            "invalid_api_key",
+            &[key],
+        ),
         ("expired key", good().key(EXPIRED_KEY), 401, "invalid_api_key", &[key]),
         ("malformed record", good().key(MALFORMED_KEY), 401, "invalid_api_key", &[key]),
         ("serverless key", good().key(SERVERLESS_KEY), 403, "dedicated_only", &[key]),
-        ("serverless key, another's endpoint", good().key(SERVERLESS_KEY).query("endpoint=x"), 403, "dedicated_only", &[key]),
+        (
+            "serverless key, another's endpoint",
+            good().key(SERVERLESS_KEY).query("endpoint=x"),
+            403,
+            "dedicated_only",
+            &[key],
+        ),
         ("another's endpoint", good().query("endpoint=other.example"), 403, "endpoint_forbidden", &[key]),
-        ("own and another's endpoint", good().query("endpoint=chat.demo.example&endpoint=x"), 403, "endpoint_forbidden", &[key]),
+        (
+            "own and another's endpoint",
+            good().query("endpoint=chat.demo.example&endpoint=x"),
+            403,
+            "endpoint_forbidden",
+            &[key],
+        ),
     ] {
         let reply = call(&scrape, &event, now()).await;
         assert_eq!((reply.status, reply.code().as_str()), (status, code), "{what}");
@@ -162,7 +193,7 @@ async fn each_failure_and_the_exposition_are_whole() {
         ratelimit-policy: "per-key";q=6;w=60
         x-request-id: req_<id>
 
-        {"error":{"type":"api_error","code":"summary_failed","message":"The 24 h summary cannot be had at the moment; keep scraping at your interval, and contact support if this lasts.","param":null,"request_id":"req_<id>"}}
+        {"error":{"type":"api_error","code":"summary_failed","message":"The 24 h summary is unavailable at the moment; keep scraping at your interval, and contact support if this lasts.","param":null,"request_id":"req_<id>"}}
     "#);
     for _ in 0..5 {
         call(&scrape, &good(), stale).await;
@@ -247,7 +278,8 @@ async fn an_authorization_of_another_form_is_refused_without_a_read() {
 #[tokio::test]
 async fn an_endpoint_parameter_of_another_form_is_refused_without_a_read() {
     let (scrape, proxy) = stage().await;
-    let hosts = |count: usize| (0..count).map(|number| format!("endpoint=h{number}.example")).collect::<Vec<_>>().join("&");
+    let hosts =
+        |count: usize| (0..count).map(|number| format!("endpoint=h{number}.example")).collect::<Vec<_>>().join("&");
     for query in [
         "",
         "endpoint",
@@ -291,7 +323,11 @@ async fn a_query_string_that_is_odd_elsewhere_is_answered() {
     ] {
         let reply = call(&scrape, &Event::scrape().key(METRICS_KEY).query(query), now()).await;
         assert_eq!(reply.status, 200, "{query:.80}");
-        assert_eq!(reply.body.lines().filter(|line| line.starts_with("wafer_metrics_window_seconds{")).count(), 1, "{query:.80}");
+        assert_eq!(
+            reply.body.lines().filter(|line| line.starts_with("wafer_metrics_window_seconds{")).count(),
+            1,
+            "{query:.80}"
+        );
     }
 }
 
@@ -313,7 +349,9 @@ async fn twenty_endpoints_of_a_key_are_answered_in_the_order_asked() {
 #[tokio::test]
 async fn an_event_that_is_no_http_request_fails_the_invocation() {
     let (scrape, proxy) = stage().await;
-    for event in ["{}", "[]", "null", "\"text\"", include_str!("../../events/schedule.json"), r#"{"version":"2.0","headers":5}"#] {
+    for event in
+        ["{}", "[]", "null", "\"text\"", include_str!("../../events/schedule.json"), r#"{"version":"2.0","headers":5}"#]
+    {
         assert!(try_call(&scrape, &Event::of(event), now()).await.is_err(), "{event}");
     }
     assert!(proxy.calls().is_empty());

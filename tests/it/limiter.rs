@@ -9,14 +9,14 @@ use proptest::test_runner::{Config, TestRunner};
 use testing::proxy::{Fault, Proxy};
 use testing::sdk_config;
 use tokio::task::JoinSet;
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
 
 use crate::setup::*;
 
 const HELD_MS: i64 = 59_000;
 
 /// Instances of the function, each with a client of its own.
-fn instances(database: SocketAddr, count: usize) -> Vec<Arc<Scrape>> {
+fn instances(database: SocketAddr, count: usize) -> Vec<Arc<Service>> {
     (0..count).map(|_| Arc::new(scrape(&client(database)))).collect()
 }
 
@@ -28,7 +28,7 @@ async fn new_key(database: SocketAddr, number: usize) -> String {
 }
 
 /// Whether a call is admitted; that its data may be stale by then is another matter.
-async fn admits(scrape: &Scrape, key: &str, at_ms: i64) -> bool {
+async fn admits(scrape: &Service, key: &str, at_ms: i64) -> bool {
     let reply = call(scrape, &Event::scrape().key(key), after(at_ms)).await;
     assert!(matches!(reply.status, 200 | 429 | 502), "{reply:?}");
     reply.status != 429
@@ -52,7 +52,8 @@ impl Model {
 async fn of_a_thousand_calls_at_once_over_fifty_keys_and_four_instances_six_a_key_are_admitted() {
     let database = dynamodb().await;
     // Clients without a limit of their own: a thousand calls at once on one machine take their time.
-    let instances: Vec<_> = (0..4).map(|_| Arc::new(scrape(&aws_sdk_dynamodb::Client::new(&sdk_config(database))))).collect();
+    let instances: Vec<_> =
+        (0..4).map(|_| Arc::new(scrape(&aws_sdk_dynamodb::Client::new(&sdk_config(database))))).collect();
     let mut keys = Vec::new();
     for number in 0..50 {
         keys.push(new_key(database, number).await);
@@ -81,7 +82,11 @@ async fn of_a_thousand_calls_at_once_over_fifty_keys_and_four_instances_six_a_ke
 
 /// Runs a property against a database of its own; each case has a key of its own.
 #[expect(clippy::needless_pass_by_value, reason = "a closure in place reads best")]
-fn property<S: Strategy>(cases: u32, strategy: S, test: impl AsyncFn(&[Arc<Scrape>], &str, S::Value) -> Result<(), TestCaseError>) {
+fn property<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    test: impl AsyncFn(&[Arc<Service>], &str, S::Value) -> Result<(), TestCaseError>,
+) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let database = runtime.block_on(dynamodb());
     let instances = instances(database, 2);
@@ -112,7 +117,10 @@ fn calls_are_admitted_exactly_when_the_model_admits_them() {
 #[test]
 fn clocks_that_differ_by_50_ms_move_the_bound_by_as_much_and_no_more() {
     const SKEW_MS: i64 = 50;
-    let calls = prop::collection::vec((prop_oneof![0_i64..3, 0_i64..15_000, 58_900_i64..59_100], -25_i64..=25, 0_usize..2), 1..25);
+    let calls = prop::collection::vec(
+        (prop_oneof![0_i64..3, 0_i64..15_000, 58_900_i64..59_100], -25_i64..=25, 0_usize..2),
+        1..25,
+    );
     property(24, calls, async |instances, key, calls| {
         let (mut admitted, mut at_ms) = (Vec::new(), 0);
         for (gap, offset, instance) in calls {
@@ -154,7 +162,10 @@ async fn retry_after_is_the_first_whole_second_at_which_a_call_is_admitted() {
         let wait: i64 = refused.header("retry-after").parse().unwrap();
         assert_eq!(refused.header("ratelimit"), format!("\"per-key\";r=0;t={wait}"));
         assert_eq!(refused.header("ratelimit-policy"), "\"per-key\";q=6;w=60");
-        assert!(!admits(other, &key, refused_at + 1_000 * (wait - 1)).await, "a second sooner, refused at {refused_at}");
+        assert!(
+            !admits(other, &key, refused_at + 1_000 * (wait - 1)).await,
+            "a second sooner, refused at {refused_at}"
+        );
         let admitted = call(other, &Event::scrape().key(&key), after(refused_at + 1_000 * wait)).await;
         assert_eq!(admitted.status, 200, "refused at {refused_at}");
         assert!(admitted.header("ratelimit").starts_with("\"per-key\";r=0;t="), "{admitted:?}");

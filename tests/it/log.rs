@@ -5,7 +5,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use serde_json::Value;
 use tracing::subscriber::set_global_default;
-use wafer_metrics::logging;
+use wafer_metrics::telemetry::log;
 
 use crate::setup;
 
@@ -14,7 +14,7 @@ static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Every line of the process from now on, as the most talkative operator would set it.
 pub fn start() {
-    START.call_once(|| set_global_default(logging::subscriber(Some("trace"), || Writer)).unwrap());
+    START.call_once(|| set_global_default(log::subscriber(Some("trace"), || Writer)).unwrap());
 }
 
 /// The lines that hold a text, such as a request id.

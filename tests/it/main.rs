@@ -5,12 +5,13 @@
 mod deadline;
 mod faults;
 mod judgement;
-mod layout;
 mod limiter;
 mod log;
 mod log_lines;
 mod negotiation;
 mod reads;
+mod refresh;
 mod refresh_log;
 mod setup;
 mod template;
+mod tidy;

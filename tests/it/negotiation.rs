@@ -11,10 +11,10 @@ async fn each_real_client_gets_the_format_it_asks_for() {
     let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
     let prometheus_2_53 = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
     let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
-    let native_histograms =
-        format!("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,{prometheus_3}");
-    let telegraf =
-        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3";
+    let native_histograms = format!(
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,{prometheus_3}"
+    );
+    let telegraf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.7,text/plain;version=0.0.4;q=0.3";
     let clients = [
         ("Prometheus 2.42", Some(prometheus_2), OPEN_METRICS),
         ("Prometheus 2.53", Some(prometheus_2_53), OPEN_METRICS),
@@ -51,9 +51,14 @@ async fn each_real_client_gets_the_format_it_asks_for() {
 async fn gzip_is_used_where_it_is_allowed_and_nowhere_else() {
     let database = dynamodb().await;
     let scrape = scrape(&client(database));
-    for (accept_encoding, encoding) in
-        [("gzip", "gzip"), ("gzip, deflate", "gzip"), ("deflate, gzip;q=0.5", "gzip"), ("gzip;q=0", ""), ("identity", ""), ("br", "")]
-    {
+    for (accept_encoding, encoding) in [
+        ("gzip", "gzip"),
+        ("gzip, deflate", "gzip"),
+        ("deflate, gzip;q=0.5", "gzip"),
+        ("gzip;q=0", ""),
+        ("identity", ""),
+        ("br", ""),
+    ] {
         let event = Event::scrape().header("accept-encoding", accept_encoding);
         let reply = call(&scrape, &event, now()).await;
         assert_eq!((reply.status, reply.header("content-encoding")), (200, encoding), "{accept_encoding}");

@@ -5,9 +5,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use serde_json::Value;
 use testing::proxy::Proxy;
-use wafer_metrics::rollups::RollupWriter;
-use wafer_metrics::watermark::Watermark;
-use wafer_metrics::window::Minute;
+use wafer_metrics::model::watermark::Watermark;
+use wafer_metrics::model::window::Minute;
+use wafer_metrics::stores::rollups::RollupWriter;
 
 use crate::setup::*;
 
@@ -83,9 +83,18 @@ async fn every_page_of_a_query_is_read() {
     for number in 2..10 {
         put_minute(&client, window_end().plus(-number), &requests(&[(200, 1)])).await;
         let key = AttributeValue::S(format!("m2#{}", window_end().plus(-number)));
-        let update = client.update_item().table_name("rollups").key("endpoint", AttributeValue::S(CHAT.to_owned())).key("period", key);
+        let update = client
+            .update_item()
+            .table_name("rollups")
+            .key("endpoint", AttributeValue::S(CHAT.to_owned()))
+            .key("period", key);
         let padding = AttributeValue::B(Blob::new(vec![0; 320_000]));
-        update.update_expression("SET padding = :padding").expression_attribute_values(":padding", padding).send().await.unwrap();
+        update
+            .update_expression("SET padding = :padding")
+            .expression_attribute_values(":padding", padding)
+            .send()
+            .await
+            .unwrap();
     }
     let proxy = Proxy::to(database).await;
     let reply = call(&scrape(&crate::setup::client(proxy.address)), &Event::scrape(), now()).await;

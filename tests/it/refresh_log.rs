@@ -1,16 +1,20 @@
 //! What an operator finds in the log of the refresh.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::{Value, json};
+use testing::athena::ScriptedAthena;
+use testing::clock::Clock;
+use testing::logs::Row;
 use testing::proxy::{Fault, Proxy};
 use testing::sdk_config;
-use wafer_metrics::aws;
 use wafer_metrics::refresh::Refresh;
-use wafer_metrics::request_logs::Polling;
 use wafer_metrics::settings::RefreshSettings;
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
 
 use crate::log::lines_with;
 use crate::setup::*;
@@ -30,22 +34,31 @@ const COUNTS: [&str; 9] = [
 
 /// The embedded-metric-format line of a run at that time.
 async fn metrics(proxy: &Proxy, now: Timestamp) -> Value {
+    let mut line = line_of_run(proxy, proxy, now, Duration::ZERO).await;
+    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
+    assert_eq!(line["Function"], "wafer-metrics-refresh");
+    line.as_object_mut()
+        .unwrap()
+        .retain(|name, _| !["_aws", "Function", "RefreshMilliseconds"].contains(&name.as_str()));
+    line
+}
+
+/// The same as it stands, of a run that is given so long.
+async fn line_of_run(proxy: &Proxy, athena: &Proxy, now: Timestamp, time: Duration) -> Value {
     let given = |name: &str| name.ends_with("_TABLE") || name.starts_with("ATHENA_");
-    let settings = RefreshSettings::read(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
-    let config = sdk_config(proxy.address);
-    let refresh = Refresh::new(settings.unwrap(), aws::athena(&config), Polling::default(), client(proxy.address));
+    let settings =
+        RefreshSettings::from_lookup(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
+    let athena = aws::athena(&sdk_config(athena.address));
+    let refresh = Refresh::new(settings.unwrap(), athena, Polling::default(), client(proxy.address));
     let mut context = Context::default();
     context.env_config = Arc::new(Config { function_name: "wafer-metrics-refresh".to_owned(), ..Config::default() });
+    context.deadline = u64::try_from(now.as_millisecond()).unwrap() + u64::try_from(time.as_millis()).unwrap();
     let event = serde_json::from_str(include_str!("../../events/schedule.json")).unwrap();
     // The line shows how it ended.
     let _ = refresh.handle(LambdaEvent::new(event, context), now).await;
     let mut lines = lines_with(&format!("\"Timestamp\":{}", now.as_millisecond()));
     assert_eq!(lines.len(), 1, "{lines:?}");
-    let mut line = lines.remove(0);
-    assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
-    assert_eq!(line["Function"], "wafer-metrics-refresh");
-    line.as_object_mut().unwrap().retain(|name, _| !["_aws", "Function", "RefreshMilliseconds"].contains(&name.as_str()));
-    line
+    lines.remove(0)
 }
 
 #[tokio::test]
@@ -68,4 +81,41 @@ async fn a_run_that_fails_tells_so() {
     // How far behind it is, it cannot know.
     let expected = COUNTS.into_iter().map(|name| (name.to_owned(), json!(u8::from(name == "RefreshErrors"))));
     assert_eq!(line, Value::Object(expected.collect()));
+}
+
+#[tokio::test]
+async fn minutes_behind_are_told_by_what_holds_them_up() {
+    let (now, long) = (after(120_903), Duration::from_secs(20));
+    for (number, (call, fault, time, cause)) in [
+        ("", Fault::Closed, Duration::ZERO, "out_of_time"),
+        (
+            "StartQueryExecution",
+            Fault::Answer(400, r#"{"__type":"InvalidRequestException","Message":"x"}"#.to_owned()),
+            long,
+            "query",
+        ),
+        ("TransactWriteItems", Fault::server_error(), long, "rollups"),
+        ("PutItem rollups", Fault::server_error(), long, "watermark"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let proxy = Proxy::to(dynamodb().await).await;
+        let now = now + SignedDuration::from_millis(i64::try_from(number).unwrap());
+        let scripted = ScriptedAthena::new(Clock::new(now));
+        let ended = (window_end().start() + Duration::from_secs(5)).as_millisecond();
+        scripted.deliver(now - Duration::from_mins(1), vec![Row::ok(CHAT, "1", ended)]);
+        let athena = Proxy::to(scripted.start().await).await;
+        proxy.breaks(call, fault.clone());
+        athena.breaks(call, fault);
+        let line = line_of_run(&proxy, &athena, now, time).await;
+        assert_eq!(
+            (&line["Cause"], &line["MinutesBehind"], &line["RefreshErrors"]),
+            (&json!(cause), &json!(2), &json!(1)),
+            "{line}"
+        );
+        let by_cause = &line["_aws"]["CloudWatchMetrics"][1];
+        assert_eq!(by_cause["Dimensions"], json!([["Function", "Cause"]]));
+        assert_eq!(by_cause["Metrics"][0]["Name"], "MinutesBehind");
+    }
 }

@@ -11,15 +11,16 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::Value;
 use testing::sdk_config;
-use wafer_metrics::api_key::KeyHash;
-use wafer_metrics::host::Host;
-use wafer_metrics::rollups::{MinuteChange, RollupWriter, Transaction};
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
+use wafer_metrics::http::event;
+use wafer_metrics::model::api_key::KeyHash;
+use wafer_metrics::model::host::Host;
+use wafer_metrics::model::summary::{StatusCounts, Summary};
+use wafer_metrics::model::watermark::{Stride, Watermark};
+use wafer_metrics::model::window::{Hour, Minute};
 use wafer_metrics::settings::ScrapeSettings;
-use wafer_metrics::summary::{StatusCounts, Summary};
-use wafer_metrics::watermark::{Stride, Watermark};
-use wafer_metrics::window::{Hour, Minute};
-use wafer_metrics::{aws, event};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::rollups::{MinuteChange, RollupWriter, Transaction};
 
 use crate::log;
 
@@ -50,7 +51,7 @@ pub fn window_end() -> Minute {
 }
 
 pub fn hash(key: &str) -> String {
-    KeyHash::of_authorization(format!("Bearer {key}").as_bytes()).unwrap().as_str().to_owned()
+    KeyHash::from_authorization(format!("Bearer {key}").as_bytes()).unwrap().as_str().to_owned()
 }
 
 /// A client as the scrape has it.
@@ -136,9 +137,9 @@ pub async fn put_heartbeat(client: &Client, endpoint: &str, worker: &str, fields
 }
 
 /// The scrape function over the four tables.
-pub fn scrape(client: &Client) -> Scrape {
-    let settings = ScrapeSettings::read(|name| name.strip_suffix("_TABLE").map(str::to_lowercase));
-    Scrape::new(settings.unwrap(), client)
+pub fn scrape(client: &Client) -> Service {
+    let settings = ScrapeSettings::from_lookup(|name| name.strip_suffix("_TABLE").map(str::to_lowercase));
+    Service::new(settings.unwrap(), client)
 }
 
 /// An event of API Gateway.
@@ -221,11 +222,11 @@ impl Reply {
 static INVOCATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// Invokes the function.
-pub async fn call(scrape: &Scrape, event: &Event, now: Timestamp) -> Reply {
+pub async fn call(scrape: &Service, event: &Event, now: Timestamp) -> Reply {
     try_call(scrape, event, now).await.unwrap()
 }
 
-pub async fn try_call(scrape: &Scrape, event: &Event, now: Timestamp) -> Result<Reply, event::NotHttp> {
+pub async fn try_call(scrape: &Service, event: &Event, now: Timestamp) -> Result<Reply, event::NotHttp> {
     let mut context = Context::default();
     context.env_config = Arc::new(Config { function_name: "wafer-metrics-scrape".to_owned(), ..Config::default() });
     context.request_id = format!("invocation-{}", INVOCATIONS.fetch_add(1, Ordering::Relaxed));
@@ -241,4 +242,5 @@ pub async fn try_call(scrape: &Scrape, event: &Event, now: Timestamp) -> Result<
 }
 
 /// Every key that a test uses.
-pub const KEYS: [&str; 7] = [DEDICATED_KEY, METRICS_KEY, SERVERLESS_KEY, REVOKED_KEY, EXPIRED_KEY, MALFORMED_KEY, UNKNOWN_KEY];
+pub const KEYS: [&str; 7] =
+    [DEDICATED_KEY, METRICS_KEY, SERVERLESS_KEY, REVOKED_KEY, EXPIRED_KEY, MALFORMED_KEY, UNKNOWN_KEY];

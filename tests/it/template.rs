@@ -32,7 +32,9 @@ fn texts(value: &Value) -> Vec<&str> {
         (Value::String(text), _) => vec![text],
         (Value::Sequence(items), _) => items.iter().flat_map(texts).collect(),
         (Value::Mapping(items), _) => items.values().flat_map(texts).collect(),
-        (_, Some((tag, Value::Sequence(branches)))) if tag == "!If" => branches.iter().skip(1).flat_map(texts).collect(),
+        (_, Some((tag, Value::Sequence(branches)))) if tag == "!If" => {
+            branches.iter().skip(1).flat_map(texts).collect()
+        }
         (_, Some((_, inner))) => texts(inner),
         _ => Vec::new(),
     }
@@ -60,12 +62,14 @@ fn roles_name_what_they_may_do_and_to_what() {
             }
             for resource in resources {
                 // All objects of one folder, all streams of one log group: what they are is not known before.
-                let named = resource.strip_suffix(":log-stream:*").or_else(|| resource.strip_suffix("/*")).unwrap_or(resource);
+                let named =
+                    resource.strip_suffix(":log-stream:*").or_else(|| resource.strip_suffix("/*")).unwrap_or(resource);
                 assert!(!named.contains('*') && !named.ends_with(":::"), "{name} may {actions:?} to {resource}");
             }
         }
     }
-    let of = |role: &str| seen.iter().filter(|(name, _)| *name == role).map(|(_, service)| *service).collect::<Vec<_>>();
+    let of =
+        |role: &str| seen.iter().filter(|(name, _)| *name == role).map(|(_, service)| *service).collect::<Vec<_>>();
     assert_eq!(of("ScrapeRole"), ["dynamodb", "logs"]);
     assert_eq!(of("RefreshRole"), ["athena", "dynamodb", "glue", "kms", "logs", "s3"]);
 }
@@ -76,20 +80,25 @@ fn neither_function_may_write_what_the_other_does() {
     let tables = |role: &str, actions: &[&str]| {
         let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == role).unwrap();
         let of_those = |statement: &&Value| texts(&statement["Action"]).iter().any(|action| actions.contains(action));
-        let resources = statements(role).into_iter().filter(of_those).flat_map(|statement| texts(&statement["Resource"]));
+        let resources =
+            statements(role).into_iter().filter(of_those).flat_map(|statement| texts(&statement["Resource"]));
         let tables = ["ApiKeysTable", "RateLimitsTable", "HeartbeatsTable", "RollupsTable"];
-        let named: Vec<_> = resources.flat_map(|text| tables.into_iter().filter(move |table| text.contains(table))).collect();
+        let named: Vec<_> =
+            resources.flat_map(|text| tables.into_iter().filter(move |table| text.contains(table))).collect();
         named.into_iter().collect::<BTreeSet<_>>()
     };
     let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"];
     assert_eq!(tables("ScrapeRole", &writes), ["RateLimitsTable"].into());
     assert_eq!(tables("RefreshRole", &writes), ["RollupsTable"].into());
-    assert_eq!(tables("ScrapeRole", &["dynamodb:GetItem", "dynamodb:Query"]), ["ApiKeysTable", "HeartbeatsTable", "RollupsTable"].into());
+    assert_eq!(
+        tables("ScrapeRole", &["dynamodb:GetItem", "dynamodb:Query"]),
+        ["ApiKeysTable", "HeartbeatsTable", "RollupsTable"].into()
+    );
     assert_eq!(tables("RefreshRole", &["dynamodb:GetItem", "dynamodb:Query"]), ["RollupsTable"].into());
 }
 
 /// The tables on which a role may take an action, with what it may do there.
-fn actions_on_tables<'a>(role: &'a Value) -> BTreeSet<(&'a str, &'a str)> {
+fn actions_on_tables(role: &Value) -> BTreeSet<(&str, &str)> {
     let mut allowed = BTreeSet::new();
     for statement in statements(role) {
         let resources = texts(&statement["Resource"]);
@@ -144,9 +153,9 @@ fn what_cannot_be_made_again_outlives_the_stack() {
         let resource = &template["Resources"][name];
         let recoverable = &table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         let promises = [
-            resource["DeletionPolicy"] == "Retain",
+            resource["DeletionPolicy"] == "RetainExceptOnCreate",
             resource["UpdateReplacePolicy"] == "Retain",
-            table["DeletionProtectionEnabled"] == true,
+            tagged(&table["DeletionProtectionEnabled"]).is_some_and(|(_, branches)| branches[0] == "ProtectTables"),
             *recoverable == true,
         ];
         assert!(promises.iter().all(|promise| *promise == promises[0]), "{name} is kept in part: {promises:?}");
@@ -155,6 +164,155 @@ fn what_cannot_be_made_again_outlives_the_stack() {
         }
     }
     assert_eq!(kept, ["ApiKeysTable", "RollupsTable"].into());
+    assert_eq!(template["Parameters"]["TablesProtected"]["Default"], "yes");
+    // A creation that fails deletes what it made, which nothing may protect yet.
+    let makefile = include_str!("../../Makefile");
+    assert!(
+        makefile.contains("$(SAM_DEPLOY) TablesProtected=no\n")
+            && makefile.contains("$(SAM_DEPLOY) TablesProtected=yes\n")
+    );
+}
+
+#[test]
+fn tables_cost_no_key_of_kms() {
+    for (name, table) in resources(&template(), "AWS::DynamoDB::Table") {
+        assert_eq!(table["SSESpecification"]["SSEEnabled"], false, "{name}");
+    }
+}
+
+/// Whether a pattern lets through only characters that it names, and of those none that means more than itself in an ARN.
+fn names_its_characters(pattern: &str) -> bool {
+    let mut outside = String::new();
+    for part in pattern.split_inclusive(']') {
+        let (text, class) = part.split_once('[').unwrap_or((part, ""));
+        if class.starts_with('^') || class.contains(['*', '?', '$', '{', '"', '\\']) {
+            return false;
+        }
+        outside.push_str(text);
+    }
+    !outside.contains(['.', '\\', '['])
+}
+
+#[test]
+fn no_parameter_takes_a_wildcard_into_a_policy() {
+    let template = template();
+    for (name, parameter) in template["Parameters"].as_mapping().unwrap() {
+        if parameter["Type"] == "Number" || !parameter["AllowedValues"].is_null() {
+            continue;
+        }
+        let pattern = parameter["AllowedPattern"].as_str().unwrap_or(".");
+        assert!(names_its_characters(pattern), "{name:?} takes {pattern}");
+    }
+}
+
+#[test]
+fn the_refresh_lists_and_decrypts_only_what_its_queries_need() {
+    let template = template();
+    let (_, role) = resources(&template, "AWS::IAM::Role").find(|(name, _)| *name == "RefreshRole").unwrap();
+    let mut keys = 0;
+    for statement in statements(role) {
+        let actions = texts(&statement["Action"]);
+        if actions.contains(&"s3:ListBucket") {
+            assert_eq!(actions, ["s3:ListBucket"]);
+            assert!(!texts(&statement["Condition"]["StringLike"]["s3:prefix"]).is_empty(), "{statement:?}");
+        }
+        if actions.contains(&"kms:Decrypt") {
+            assert_eq!(statement["Condition"]["StringLike"]["kms:ViaService"], "s3.*.amazonaws.com", "{statement:?}");
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, 2);
+}
+
+#[test]
+fn results_travel_encrypted_only() {
+    let template = template();
+    let (_, policy) = resources(&template, "AWS::S3::BucketPolicy").next().unwrap();
+    assert_eq!(texts(&policy["Bucket"]), ["ResultsBucket"]);
+    let statement = &policy["PolicyDocument"]["Statement"][0];
+    assert_eq!((statement["Effect"].as_str(), statement["Action"].as_str()), (Some("Deny"), Some("s3:*")));
+    assert_eq!(texts(&statement["Resource"]), ["ResultsBucket.Arn", "${ResultsBucket.Arn}/*"]);
+    assert_eq!(statement["Condition"]["Bool"]["aws:SecureTransport"], "false");
+}
+
+#[test]
+fn scrapers_have_a_ceiling_that_strangers_on_other_paths_do_not_use_up() {
+    let template = template();
+    let (_, stage) = resources(&template, "AWS::ApiGatewayV2::Stage").next().unwrap();
+    let default = |value: &Value| template["Parameters"][texts(value)[0]]["Default"].as_u64().unwrap();
+    let throttle =
+        |settings: &Value| (default(&settings["ThrottlingRateLimit"]), default(&settings["ThrottlingBurstLimit"]));
+    assert_eq!(throttle(&stage["DefaultRouteSettings"]), (1000, 2000));
+    let own = stage["RouteSettings"].as_mapping().unwrap();
+    assert_eq!(own.keys().collect::<Vec<_>>(), ["$default"]);
+    assert_eq!(throttle(&stage["RouteSettings"]["$default"]), (20, 40));
+    // Every route is there before its settings.
+    let routes: BTreeSet<_> = resources(&template, "AWS::ApiGatewayV2::Route").map(|(name, _)| name).collect();
+    let first: BTreeSet<_> = texts(&template["Resources"]["Stage"]["DependsOn"]).into_iter().collect();
+    assert_eq!(first, routes);
+    let keys: BTreeSet<_> =
+        resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| texts(&route["RouteKey"])[0]).collect();
+    assert_eq!(keys, ["$default", "GET /v1/endpoints/metrics/prometheus"].into());
+}
+
+#[test]
+fn with_a_domain_the_api_has_no_other_name() {
+    let template = template();
+    let (_, api) = resources(&template, "AWS::ApiGatewayV2::Api").next().unwrap();
+    let (_, branches) = tagged(&api["DisableExecuteApiEndpoint"]).unwrap();
+    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"HasDomain".into(), &true.into(), &false.into()));
+}
+
+#[test]
+fn the_gateways_refusals_are_counted_from_what_its_log_says() {
+    let template = template();
+    let (_, stage) = resources(&template, "AWS::ApiGatewayV2::Stage").next().unwrap();
+    let format = texts(&stage["AccessLogSettings"]["Format"])[0];
+    let fields: BTreeMap<String, String> = serde_json::from_str(format).unwrap();
+    for chosen_by_callers in ["$context.path", "userAgent", "httpMethod", "domainName", "header"] {
+        assert!(!format.contains(chosen_by_callers), "the access log holds {chosen_by_callers}");
+    }
+    let (_, filter) = resources(&template, "AWS::Logs::MetricFilter").next().unwrap();
+    let conditions: Vec<_> = texts(&filter["FilterPattern"])[0].split("$.").skip(1).collect();
+    let mut meanings = conditions.iter().map(|condition| {
+        let (field, comparison) = condition.split_once(' ').unwrap();
+        (fields[field].as_str(), comparison.split(')').next().unwrap())
+    });
+    assert_eq!(meanings.next(), Some(("$context.status", "= \"429\"")));
+    assert_eq!(meanings.next(), Some(("$context.error.message", "!= \"-\"")));
+    assert_eq!(meanings.next(), Some(("$context.routeKey", "!= \"$default\"")));
+    assert_eq!(meanings.next(), None);
+
+    let counted = &filter["MetricTransformations"][0];
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let watched = alarms.filter(|(_, alarm)| {
+        texts(&alarm["Namespace"]) == texts(&counted["MetricNamespace"]) && alarm["MetricName"] == counted["MetricName"]
+    });
+    assert_eq!(watched.count(), 1);
+}
+
+#[test]
+fn a_table_that_refuses_what_a_function_does_raises_an_alarm() {
+    let template = template();
+    let mut watched = BTreeSet::new();
+    for (_, alarm) in
+        resources(&template, "AWS::CloudWatch::Alarm").filter(|(_, alarm)| alarm["Namespace"] == "AWS/DynamoDB")
+    {
+        let dimension = &alarm["Dimensions"][0];
+        assert_eq!(dimension["Name"], "TableName");
+        watched.insert((texts(&dimension["Value"])[0], alarm["MetricName"].as_str().unwrap()));
+    }
+    let mut used = BTreeSet::new();
+    for (name, role) in resources(&template, "AWS::IAM::Role") {
+        for (table, action) in actions_on_tables(role) {
+            let writes = ["dynamodb:PutItem", "dynamodb:UpdateItem"].contains(&action);
+            // What the refresh could not read it reads a minute later.
+            if writes || name == "ScrapeRole" {
+                used.insert((table, if writes { "WriteThrottleEvents" } else { "ReadThrottleEvents" }));
+            }
+        }
+    }
+    assert_eq!(watched, used);
 }
 
 /// The alarms' names without the stack's, each with the name of its resource.
@@ -170,11 +328,13 @@ fn every_alarm_is_on_the_dashboard_and_explained_on_the_operators_page() {
     let alarms = alarm_names(&template);
     let (_, dashboard) = resources(&template, "AWS::CloudWatch::Dashboard").next().unwrap();
     let body = texts(&dashboard["DashboardBody"])[0];
-    let shown: BTreeSet<_> = body.split("${").filter_map(|text| text.split_once(".Arn}")).map(|(name, _)| name).collect();
+    let shown: BTreeSet<_> =
+        body.split("${").filter_map(|text| text.split_once(".Arn}")).map(|(name, _)| name).collect();
     assert_eq!(shown, alarms.values().copied().collect());
 
     let section = OPERATIONS.split("\n## Alarms\n").nth(1).unwrap().split("\n## ").next().unwrap();
-    let explained: BTreeSet<_> = section.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
+    let explained: BTreeSet<_> =
+        section.lines().filter_map(|line| line.strip_prefix("### `")?.strip_suffix('`')).collect();
     assert_eq!(explained, alarms.keys().copied().collect());
     assert!(OPERATIONS.contains(&format!("{} alarms at $0.10", alarms.len())), "the page counts other alarms");
 
@@ -197,13 +357,22 @@ fn the_lag_alarm_comes_before_scrapes_are_refused() {
 
 #[test]
 fn alarms_watch_metrics_that_the_functions_write() {
-    let sources = [include_str!("../../src/refresh/report.rs"), include_str!("../../src/scrape/log.rs")].concat();
+    let sources =
+        [include_str!("../../src/refresh/report.rs"), include_str!("../../src/answer/access_log.rs")].concat();
     let template = template();
     let mut watched = 0;
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
         let metric = alarm["MetricName"].as_str().unwrap();
-        assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
+        let dimensions = alarm["Dimensions"].as_sequence().unwrap();
+        if let Some(code) = dimensions.iter().find(|dimension| dimension["Name"] == "Code") {
+            let (code, codes) = (code["Value"].as_str().unwrap(), include_str!("../../docs/contract.md"));
+            assert!(
+                sources.contains(&format!("with_one_by_code(\"{metric}\"")) && codes.contains(&format!("| `{code}` |"))
+            );
+        } else {
+            assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
+        }
         watched += 1;
     }
     assert!(watched >= 6);
@@ -214,7 +383,7 @@ fn every_log_ends_and_every_function_has_one_of_them() {
     let template = template();
     let mut groups = BTreeSet::new();
     for (name, group) in resources(&template, "AWS::Logs::LogGroup") {
-        assert!(!group["RetentionInDays"].is_null(), "{name} is kept for ever");
+        assert!(!group["RetentionInDays"].is_null(), "{name} is kept forever");
         groups.insert(name);
     }
     for (name, function) in resources(&template, "AWS::Serverless::Function") {
@@ -229,12 +398,16 @@ fn every_log_ends_and_every_function_has_one_of_them() {
 
 /// What a function's variable is where it is a parameter's default; any text where it is something else.
 fn variable(template: &Value, function: &str, name: &str) -> Option<String> {
-    let (_, properties) = resources(template, "AWS::Serverless::Function").find(|(found, _)| *found == function).unwrap();
+    let (_, properties) =
+        resources(template, "AWS::Serverless::Function").find(|(found, _)| *found == function).unwrap();
     let value = properties["Environment"]["Variables"].get(name)?;
-    let default = tagged(value).and_then(|(_, reference)| template["Parameters"].get(reference.as_str()?)?.get("Default"));
+    let default =
+        tagged(value).and_then(|(_, reference)| template["Parameters"].get(reference.as_str()?)?.get("Default"));
     Some(default.map_or_else(
         || "given".to_owned(),
-        |default| default.as_str().map_or_else(|| serde_yaml_ng::to_string(default).unwrap().trim().to_owned(), str::to_owned),
+        |default| {
+            default.as_str().map_or_else(|| serde_yaml_ng::to_string(default).unwrap().trim().to_owned(), str::to_owned)
+        },
     ))
 }
 
@@ -247,12 +420,12 @@ fn each_function_gets_every_setting_it_reads_and_no_other() {
         variable(&template, function, name)
     };
     // With the template's defaults the functions do what they do without them.
-    let scrape = ScrapeSettings::read(|name| ask("ScrapeFunction", name)).unwrap();
-    let without = ScrapeSettings::read(|name| name.ends_with("_TABLE").then(|| "given".to_owned())).unwrap();
+    let scrape = ScrapeSettings::from_lookup(|name| ask("ScrapeFunction", name)).unwrap();
+    let without = ScrapeSettings::from_lookup(|name| name.ends_with("_TABLE").then(|| "given".to_owned())).unwrap();
     assert_eq!(scrape, without);
-    let refresh = RefreshSettings::read(|name| ask("RefreshFunction", name)).unwrap();
+    let refresh = RefreshSettings::from_lookup(|name| ask("RefreshFunction", name)).unwrap();
     let required = |name: &str| (name.ends_with("_TABLE") || name.starts_with("ATHENA_")).then(|| "given".to_owned());
-    assert_eq!(refresh, RefreshSettings::read(required).unwrap());
+    assert_eq!(refresh, RefreshSettings::from_lookup(required).unwrap());
 
     let mut given = BTreeSet::new();
     for (function, properties) in resources(&template, "AWS::Serverless::Function") {
@@ -265,10 +438,14 @@ fn each_function_gets_every_setting_it_reads_and_no_other() {
 #[test]
 fn a_minute_that_failed_is_left_to_the_next() {
     let template = template();
-    let (_, refresh) = resources(&template, "AWS::Serverless::Function").find(|(name, _)| *name == "RefreshFunction").unwrap();
+    let (_, refresh) =
+        resources(&template, "AWS::Serverless::Function").find(|(name, _)| *name == "RefreshFunction").unwrap();
     let (_, schedule) = resources(&template, "AWS::Scheduler::Schedule").next().unwrap();
     for retries in [&refresh["EventInvokeConfig"], &schedule["Target"]["RetryPolicy"]] {
-        assert_eq!((retries["MaximumRetryAttempts"].as_u64(), retries["MaximumEventAgeInSeconds"].as_u64()), (Some(0), Some(60)));
+        assert_eq!(
+            (retries["MaximumRetryAttempts"].as_u64(), retries["MaximumEventAgeInSeconds"].as_u64()),
+            (Some(0), Some(60))
+        );
     }
     assert!(refresh["Timeout"].as_u64().unwrap() < 60);
 }

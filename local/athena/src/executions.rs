@@ -109,9 +109,11 @@ impl Executions {
     ) -> Result<String, ExecutionError> {
         // Held until the execution is listed: its task, which reports there, may already run.
         let mut known = self.shared.known();
-        let earlier = known.iter().find(|execution| submission.token.is_some() && execution.submission.token == submission.token);
+        let earlier =
+            known.iter().find(|execution| submission.token.is_some() && execution.submission.token == submission.token);
         if let Some(earlier) = earlier {
-            let same = earlier.submission.query == submission.query && earlier.submission.database == submission.database;
+            let same =
+                earlier.submission.query == submission.query && earlier.submission.database == submission.database;
             return same.then(|| earlier.id.clone()).ok_or(ExecutionError::TokenReused);
         }
         let now = (self.shared.clock)();
@@ -136,7 +138,12 @@ impl Executions {
     ///
     /// When there is no such execution.
     pub fn read<T>(&self, id: &str, view: impl FnOnce(&Execution) -> T) -> Result<T, ExecutionError> {
-        self.shared.known().iter().find(|execution| execution.id == id).map(view).ok_or_else(|| ExecutionError::NotFound(id.to_owned()))
+        self.shared
+            .known()
+            .iter()
+            .find(|execution| execution.id == id)
+            .map(view)
+            .ok_or_else(|| ExecutionError::NotFound(id.to_owned()))
     }
 
     /// Ends the execution; one that is finished stays as it is.
@@ -209,8 +216,11 @@ fn panic_message(error: JoinError) -> String {
     let Ok(panic) = error.try_into_panic() else {
         return "the query's task was ended".to_owned();
     };
-    let message =
-        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
     format!("the query engine panicked: {message}")
 }
 
@@ -275,7 +285,8 @@ mod tests {
     #[tokio::test]
     async fn a_query_waits_for_its_turn_and_may_be_stopped_while_it_does() {
         let executions = executions();
-        let running: Vec<String> = (0..RUNNING_AT_ONCE).map(|_| executions.start(query("slow"), pending()).unwrap()).collect();
+        let running: Vec<String> =
+            (0..RUNNING_AT_ONCE).map(|_| executions.start(query("slow"), pending()).unwrap()).collect();
         for id in &running {
             reaches(&executions, id, |state| matches!(state, State::Running)).await;
         }

@@ -96,7 +96,9 @@ impl<E: Engine> Athena<E> {
     async fn apply(&self, command: Command) -> Result<Value, Fault> {
         match command {
             Command::Start(start) => self.start(start),
-            Command::Get { id } => Ok(self.executions.read(&id, |execution| protocol::query_execution(execution, (self.clock)()))?),
+            Command::Get { id } => {
+                Ok(self.executions.read(&id, |execution| protocol::query_execution(execution, (self.clock)()))?)
+            }
             Command::Results { id, page } => {
                 tokio::time::sleep(self.page_delay).await;
                 self.executions.read(&id, |execution| protocol::results(execution, &page))?

@@ -142,12 +142,19 @@ impl Command {
     pub fn parse(target: &str, body: &[u8]) -> Result<Self, Fault> {
         match target.strip_prefix(TARGET_PREFIX) {
             Some("StartQueryExecution") => Start::parse(decode(body)?).map(Self::Start),
-            Some("GetQueryExecution") => decode(body).map(|body: ExecutionBody| Self::Get { id: body.query_execution_id }),
+            Some("GetQueryExecution") => {
+                decode(body).map(|body: ExecutionBody| Self::Get { id: body.query_execution_id })
+            }
             Some("GetQueryResults") => {
                 let body: ResultsBody = decode(body)?;
-                Ok(Self::Results { page: Page::parse(body.next_token.as_deref(), body.max_results)?, id: body.query_execution_id })
+                Ok(Self::Results {
+                    page: Page::parse(body.next_token.as_deref(), body.max_results)?,
+                    id: body.query_execution_id,
+                })
             }
-            Some("StopQueryExecution") => decode(body).map(|body: ExecutionBody| Self::Stop { id: body.query_execution_id }),
+            Some("StopQueryExecution") => {
+                decode(body).map(|body: ExecutionBody| Self::Stop { id: body.query_execution_id })
+            }
             _ => Err(Fault::UnknownOperation(target.to_owned())),
         }
     }
@@ -174,7 +181,12 @@ impl Start {
         if workgroup.is_empty() {
             return Err(invalid("WorkGroup must not be empty"));
         }
-        Ok(Self { query: body.query_string, token, database: body.query_execution_context.and_then(|context| context.database), workgroup })
+        Ok(Self {
+            query: body.query_string,
+            token,
+            database: body.query_execution_context.and_then(|context| context.database),
+            workgroup,
+        })
     }
 }
 
@@ -267,7 +279,8 @@ pub fn results(execution: &Execution, page: &Page) -> Result<Value, Fault> {
     if page.from >= total {
         return Err(invalid("NextToken is invalid"));
     }
-    // The header is the first row. Rows that are not shown cost nothing, or each page would cost more than the one before.
+    // The header is the first row. Rows that are not shown cost nothing, else a page would cost more than the one
+    // before.
     let from = page.from.saturating_sub(1);
     let to = (page.from + page.size - 1).min(result.rows.len());
     let header = || result.columns.iter().map(|column| datum(Some(&column.name))).collect();

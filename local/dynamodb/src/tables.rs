@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    TimeToLiveSpecification,
 };
 use thiserror::Error;
 
@@ -56,7 +57,8 @@ async fn create_one(
     let keys = [(partition, KeyType::Hash)].into_iter().chain(sort.map(|sort| (sort, KeyType::Range)));
     let mut create = client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
     for (name, kind) in keys {
-        let definition = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()?;
+        let definition =
+            AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build()?;
         let element = KeySchemaElement::builder().attribute_name(name).key_type(kind).build()?;
         create = create.attribute_definitions(definition).key_schema(element);
     }

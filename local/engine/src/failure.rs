@@ -5,6 +5,8 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
+use crate::file::BadData;
+
 pub fn failure(error: &DataFusionError) -> Failure {
     let root = error.find_root();
     let (cause, detail) = match root {
@@ -27,6 +29,7 @@ pub fn failure(error: &DataFusionError) -> Failure {
         DataFusionError::ObjectStore(store) => (Cause::CannotOpenFile, store.to_string()),
         DataFusionError::IoError(io) => (Cause::CannotOpenFile, io.to_string()),
         DataFusionError::ResourcesExhausted(message) => (Cause::OutOfMemory, message.clone()),
+        DataFusionError::External(cause) if cause.is::<BadData>() => (Cause::BadData, cause.to_string()),
         other => (Cause::Internal, other.strip_backtrace()),
     };
     Failure::new(cause, detail)

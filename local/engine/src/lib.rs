@@ -2,7 +2,10 @@
 //!
 //! The engine is [`DataFusion`], set up to read Trino's SQL the way Athena does.
 
+mod columns;
 mod failure;
+mod file;
+mod scan;
 mod table;
 mod text;
 
@@ -17,6 +20,7 @@ use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use table::RequestLogs;
+pub use table::log_columns;
 
 /// Athena's own name for its catalog, as queries may spell it.
 const CATALOG: &str = "awsdatacatalog";
@@ -58,7 +62,8 @@ impl DataFusion {
     /// When `folder` is not a usable path, or the engine cannot be set up.
     pub fn new(folder: &Path, database: &str, table: &str) -> Result<Self, EngineError> {
         let settings = |error: DataFusionError| EngineError::Settings(error.strip_backtrace());
-        let mut config = SessionConfig::new().with_target_partitions(PARTITIONS).with_default_catalog_and_schema(CATALOG, database);
+        let mut config =
+            SessionConfig::new().with_target_partitions(PARTITIONS).with_default_catalog_and_schema(CATALOG, database);
         // Trino puts NULLs last in either direction.
         "nulls_last".clone_into(&mut config.options_mut().sql_parser.default_null_ordering);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc().map_err(settings)?;
@@ -91,7 +96,7 @@ impl Engine for DataFusion {
 fn scanned_bytes(plan: &dyn ExecutionPlan) -> u64 {
     let own = plan
         .metrics()
-        .and_then(|metrics| metrics.sum_by_name("bytes_scanned"))
+        .and_then(|metrics| metrics.sum_by_name(scan::BYTES_SCANNED))
         .map_or(0, |bytes| u64::try_from(bytes.as_usize()).unwrap_or(u64::MAX));
     plan.children().into_iter().map(|child| scanned_bytes(child.as_ref())).fold(own, u64::saturating_add)
 }

@@ -1,90 +1,94 @@
 //! The request logs as a table, read from Hive-style folders of Parquet files.
 //!
-//! The engine's own listing table would list every hour to answer for two, and keeps listings and
-//! statistics between queries. This one lists the folder anew, hour folders first, and only those
-//! whose hour the query lets through, so a file is seen by the first query after it appeared.
+//! The engine's own listing table would list every hour to answer for two, keeps listings and statistics between queries,
+//! and takes more than Athena does. This one lists the folder anew, hour folders first, and only those whose hour the
+//! query lets through, so a file is seen by the first query after it appeared.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::config::TableParquetOptions;
 use datafusion::common::{DFSchema, project_schema};
 use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
-use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
-use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::object_store::path::Path as StorePath;
-use datafusion::object_store::{ObjectMeta, ObjectStore};
+use datafusion::physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::empty::EmptyExec;
-use datafusion::scalar::ScalarValue;
 
 use crate::EngineError;
+use crate::file::LogFile;
+use crate::scan::Scan;
 
 /// The partition column.
-const HOUR: &str = "hour";
+pub const HOUR: &str = "hour";
 
 /// The table of request logs, in one folder of `hour=…` folders.
 #[derive(Debug)]
 pub struct RequestLogs {
-    folder: StorePath,
-    schema: TableSchema,
+    folder: PathBuf,
+    schema: SchemaRef,
 }
 
 impl RequestLogs {
     /// Reads from `folder`, which need not exist (yet).
     pub fn new(folder: &Path) -> Result<Self, EngineError> {
-        let unusable = |reason: String| EngineError::Folder { folder: folder.display().to_string(), reason };
-        let absolute = std::path::absolute(folder).map_err(|error| unusable(error.to_string()))?;
-        let folder = StorePath::from_absolute_path(absolute).map_err(|error| unusable(error.to_string()))?;
-        Ok(Self {
-            folder,
-            schema: TableSchema::builder(file_schema()).with_table_partition_cols(vec![Field::new(HOUR, DataType::Utf8, true)]).build(),
-        })
+        let unusable =
+            |error: io::Error| EngineError::Folder { folder: folder.display().to_string(), reason: error.to_string() };
+        Ok(Self { folder: std::path::absolute(folder).map_err(unusable)?, schema: schema() })
     }
 
     /// The hours there are folders for, each with its folder.
-    async fn hours(&self, store: &dyn ObjectStore) -> Result<Vec<(String, StorePath)>> {
-        let listing = store.list_with_delimiter(Some(&self.folder)).await?;
-        let hour_of = |folder: StorePath| {
-            let hour = folder.filename()?.strip_prefix(HOUR)?.strip_prefix('=')?;
-            Some((hour.to_owned(), folder))
+    fn hours(&self) -> io::Result<Vec<(String, PathBuf)>> {
+        let folders = entries(&self.folder)?.into_iter().filter(|entry| entry.path().is_dir());
+        let hour_of = |entry: fs::DirEntry| {
+            let hour = entry.file_name().to_str()?.strip_prefix(HOUR)?.strip_prefix('=')?.to_owned();
+            Some((hour, entry.path()))
         };
-        Ok(listing.common_prefixes.into_iter().filter_map(hour_of).collect())
+        Ok(folders.filter_map(hour_of).collect())
     }
 
-    /// The files of the hours that pass every one of `filters`.
-    async fn files(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>> {
-        let store = state.runtime_env().object_store(ObjectStoreUrl::local_filesystem())?;
-        let hours = self.hours(store.as_ref()).await?;
+    /// The files of the hours that pass every one of `about_hours`, without the rows of which their files say that they do
+    /// not pass `others`.
+    fn files(
+        &self,
+        state: &dyn Session,
+        schema: &SchemaRef,
+        about_hours: Vec<Expr>,
+        others: Vec<Expr>,
+    ) -> Result<Vec<LogFile>> {
+        let predicate = self.pruning(state, others)?;
         let mut files = Vec::new();
-        for (hour, folder) in passing(state, hours, filters)? {
-            let listing = store.list_with_delimiter(Some(&folder)).await?;
-            files.extend(
-                listing
-                    .objects
-                    .into_iter()
-                    .filter(is_log)
-                    .map(|file| PartitionedFile::from(file).with_partition_values(vec![ScalarValue::from(hour.as_str())])),
-            );
+        for (hour, folder) in passing(state, self.hours()?, about_hours)? {
+            for path in logs_below(&folder)? {
+                let file = LogFile::open(&path, &hour, schema)?;
+                files.push(match &predicate {
+                    Some(predicate) => file.pruned(predicate)?,
+                    None => file,
+                });
+            }
         }
         Ok(files)
+    }
+
+    fn pruning(&self, state: &dyn Session, filters: Vec<Expr>) -> Result<Option<PruningPredicate>> {
+        let Some(filter) = conjunction(filters) else { return Ok(None) };
+        let filter = state.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(&self.schema))?)?;
+        let predicate = PruningPredicateBuilder::new().with_file_schema(Arc::clone(&self.schema)).try_build(filter)?;
+        Ok(Some(predicate).filter(|predicate| !predicate.always_true()))
     }
 }
 
 #[async_trait]
 impl TableProvider for RequestLogs {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(self.schema.table_schema())
+        Arc::clone(&self.schema)
     }
 
     fn table_type(&self) -> TableType {
@@ -110,30 +114,18 @@ impl TableProvider for RequestLogs {
         state: &dyn Session,
         projection: Option<&Vec<usize>>,
         filters: &[Expr],
-        limit: Option<usize>,
+        _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let about_hours: Vec<Expr> = filters.iter().filter(|f| is_about_hours(f)).cloned().collect();
-        let files = self.files(state, &about_hours).await?;
-        if files.is_empty() {
-            let schema = project_schema(self.schema.table_schema(), projection)?;
-            return Ok(Arc::new(EmptyExec::new(schema)));
-        }
-        let mut options =
-            TableParquetOptions { global: state.config_options().execution.parquet.clone(), ..TableParquetOptions::default() };
-        // INT96 holds nanoseconds, whose range ends in 2262; read at the table's own unit, no date overflows.
-        options.global.coerce_int96 = Some("ms".to_owned());
-        let source = ParquetSource::new(self.schema.clone()).with_table_parquet_options(options);
-        let scan = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
-            .with_file_groups(FileGroup::new(files).split_files(state.config().target_partitions()))
-            .with_projection_indices(projection.cloned())?
-            .with_limit(limit)
-            .build();
-        Ok(DataSourceExec::from_data_source(scan))
+        let schema = project_schema(&self.schema, projection)?;
+        let (about_hours, others) = filters.iter().cloned().partition(is_about_hours);
+        let files = self.files(state, &schema, about_hours, others)?;
+        Ok(DataSourceExec::from_data_source(Scan::new(files, schema, state.config().target_partitions())))
     }
 }
 
-fn file_schema() -> SchemaRef {
-    let columns = [
+/// The columns of a log file. Table, writers and tests are made from this; the template and the contract list the same.
+pub fn log_columns() -> [(&'static str, DataType); 12] {
+    [
         ("request_id", DataType::Utf8),
         ("endpoint", DataType::Utf8),
         ("model", DataType::Utf8),
@@ -146,21 +138,54 @@ fn file_schema() -> SchemaRef {
         ("output_tokens", DataType::Int64),
         ("cache_read_tokens", DataType::Int64),
         ("error_code", DataType::Utf8),
-    ];
-    let fields: Vec<Field> = columns.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    ]
+}
+
+/// The table's columns, the partition's last.
+fn schema() -> SchemaRef {
+    let columns = log_columns().into_iter().chain([(HOUR, DataType::Utf8)]);
+    let fields: Vec<Field> = columns.map(|(name, data_type)| Field::new(name, data_type, true)).collect();
     Arc::new(Schema::new(fields))
 }
 
-/// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file
-/// under such a name and then rename it; Athena leaves out what has no bytes.
-fn is_log(file: &ObjectMeta) -> bool {
-    file.size > 0 && file.location.filename().is_some_and(|name| name.ends_with(".parquet") && !name.starts_with(['.', '_']))
+/// The files in a folder and those below it, by name.
+///
+/// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file under such a name and
+/// then rename it; Athena leaves out what has no bytes.
+fn logs_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut logs = Vec::new();
+    for entry in entries(folder)? {
+        let hidden = entry.file_name().as_encoded_bytes().first().is_some_and(|first| b"._".contains(first));
+        if hidden {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            logs.extend(logs_below(&entry.path())?);
+        } else if fs::metadata(entry.path()).is_ok_and(|file| file.is_file() && file.len() > 0) {
+            logs.push(entry.path());
+        }
+    }
+    Ok(logs)
+}
+
+/// What is in a folder, by name; nothing where there is none.
+fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    let mut entries = match fs::read_dir(folder) {
+        Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    entries.sort_by_key(fs::DirEntry::file_name);
+    Ok(entries)
 }
 
 /// Whether the folders' names alone decide `filter`.
 fn is_about_hours(filter: &Expr) -> bool {
     let columns = filter.column_refs();
-    !columns.is_empty() && columns.iter().all(|column| column.name == HOUR) && !filter.is_volatile() && !holds_subquery(filter)
+    !columns.is_empty()
+        && columns.iter().all(|column| column.name == HOUR)
+        && !filter.is_volatile()
+        && !holds_subquery(filter)
 }
 
 fn holds_subquery(filter: &Expr) -> bool {
@@ -169,20 +194,30 @@ fn holds_subquery(filter: &Expr) -> bool {
         .exists(|part| {
             Ok(matches!(
                 part,
-                Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..)
+                Expr::ScalarSubquery(_)
+                    | Expr::Exists(_)
+                    | Expr::InSubquery(_)
+                    | Expr::SetComparison(_)
+                    | Expr::OuterReferenceColumn(..)
             ))
         })
         .unwrap_or(true)
 }
 
-fn passing(state: &dyn Session, hours: Vec<(String, StorePath)>, filters: &[Expr]) -> Result<Vec<(String, StorePath)>> {
-    let Some(filter) = conjunction(filters.iter().cloned()) else {
+fn passing(state: &dyn Session, hours: Vec<(String, PathBuf)>, filters: Vec<Expr>) -> Result<Vec<(String, PathBuf)>> {
+    let Some(filter) = conjunction(filters) else {
         return Ok(hours);
     };
     let schema = Arc::new(Schema::new(vec![Field::new(HOUR, DataType::Utf8, true)]));
     let names = StringArray::from_iter_values(hours.iter().map(|(hour, _)| hour));
     let batch = RecordBatch::try_new(Arc::clone(&schema), vec![Arc::new(names)])?;
-    let passes = state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?.evaluate(&batch)?.into_array(hours.len())?;
+    let passes =
+        state.create_physical_expr(filter, &DFSchema::try_from(schema)?)?.evaluate(&batch)?.into_array(hours.len())?;
     let passes = passes.as_boolean();
-    Ok(hours.into_iter().enumerate().filter(|(index, _)| passes.is_valid(*index) && passes.value(*index)).map(|(_, hour)| hour).collect())
+    Ok(hours
+        .into_iter()
+        .enumerate()
+        .filter(|(index, _)| passes.is_valid(*index) && passes.value(*index))
+        .map(|(_, hour)| hour)
+        .collect())
 }

@@ -47,7 +47,8 @@ fn write_rows(batch: &RecordBatch, rows: &mut Vec<Vec<Option<String>>>) -> Resul
     Ok(())
 }
 
-fn athena_type(data_type: &DataType) -> &'static str {
+/// What Athena calls a type.
+pub fn athena_type(data_type: &DataType) -> &'static str {
     match data_type {
         DataType::Null => "unknown",
         DataType::Boolean => "boolean",
@@ -58,15 +59,19 @@ fn athena_type(data_type: &DataType) -> &'static str {
         DataType::Int64 | DataType::UInt32 | DataType::UInt64 => "bigint",
         DataType::Float16 | DataType::Float32 => "float",
         DataType::Float64 => "double",
-        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => "decimal",
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) | DataType::Decimal256(..) => {
+            "decimal"
+        }
         DataType::Date32 | DataType::Date64 => "date",
         DataType::Time32(_) | DataType::Time64(_) => "time",
         DataType::Timestamp(_, None) => "timestamp",
         DataType::Timestamp(_, Some(_)) => "timestamp with time zone",
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "varbinary",
-        DataType::List(_) | DataType::LargeList(_) | DataType::ListView(_) | DataType::LargeListView(_) | DataType::FixedSizeList(..) => {
-            "array"
-        }
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::ListView(_)
+        | DataType::LargeListView(_)
+        | DataType::FixedSizeList(..) => "array",
         DataType::Struct(_) => "row",
         DataType::Map(..) => "map",
         DataType::Dictionary(_, values) => athena_type(values),

@@ -83,7 +83,8 @@ pub(super) fn event(parts: &Parts, body: &[u8], arrival: &Arrival) -> Value {
 
 fn headers(parts: &Parts, body: &[u8], arrival: &Arrival) -> BTreeMap<String, String> {
     let passed_on = parts.headers.keys().filter(|name| **name != COOKIE && !HOP_BY_HOP.contains(&name.as_str()));
-    let mut headers: BTreeMap<String, String> = passed_on.filter_map(|name| Some((name.to_string(), header(parts, name)?))).collect();
+    let mut headers: BTreeMap<String, String> =
+        passed_on.filter_map(|name| Some((name.to_string(), header(parts, name)?))).collect();
 
     let peer = arrival.peer.ip().to_string();
     headers.entry("x-forwarded-for".to_owned()).and_modify(|hops| *hops = format!("{hops}, {peer}")).or_insert(peer);

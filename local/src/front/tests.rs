@@ -163,7 +163,8 @@ async fn cookies_stand_in_their_own_array() {
 
 #[tokio::test]
 async fn a_body_is_sent_as_base64() {
-    let request = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\na\0b\r\n0\r\n\r\n";
+    let request =
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\na\0b\r\n0\r\n\r\n";
     let event = event_of(request).await;
     assert_eq!((&event["body"], &event["isBase64Encoded"]), (&json!("YQBi"), &json!(true)));
     assert_eq!(event["headers"]["content-length"], "3");
@@ -266,7 +267,7 @@ async fn a_body_over_10_megabytes_is_a_413() {
     let head = get("/", &format!("Content-Length: {length}\r\n"));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
-    // All but the last byte: a front that wanted to read it all would wait for ever.
+    // All but the last byte: a front that wanted to read it all would wait forever.
     let _ = stream.write_all(&vec![0; length - 1]).await;
     let _ = stream.write_all(&[0]).await;
     let mut status = [0; 12];

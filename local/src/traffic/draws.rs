@@ -1,6 +1,6 @@
 //! Random draws that depend on nothing but what they are drawn for.
 
-/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same for ever, which no general-purpose generator
+/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same forever, which no general-purpose generator
 /// of a library promises.
 pub(super) struct Draws {
     state: u64,
@@ -10,7 +10,9 @@ impl Draws {
     /// The draws for one call of one repetition of an endpoint's trace.
     pub(super) fn of(endpoint: &str, repetition: i64, index: usize) -> Self {
         // FNV-1a: names differ in few bits, seeds should not.
-        let name = endpoint.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let name = endpoint
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let repetition = mix(name ^ repetition.cast_unsigned());
         Self { state: mix(repetition ^ index as u64) }
     }
@@ -33,7 +35,11 @@ impl Draws {
     }
 
     /// Uniform whole number in `[low, high)`.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "ranges are delays, far below 2^53 ms")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        reason = "ranges are delays, far below 2^53 ms"
+    )]
     pub(super) fn between(&mut self, low: i64, high: i64) -> i64 {
         low + (self.unit() * (high - low) as f64) as i64
     }
@@ -61,7 +67,8 @@ mod tests {
     fn draws_are_the_same_on_every_run_and_differ_by_endpoint_repetition_and_call() {
         let first = |endpoint, repetition, index| Draws::of(endpoint, repetition, index).bits();
         assert_eq!(first("chat.demo.example", 7, 3), 9_125_392_406_262_899_950);
-        let others = [first("code.demo.example", 7, 3), first("chat.demo.example", 8, 3), first("chat.demo.example", 7, 4)];
+        let others =
+            [first("code.demo.example", 7, 3), first("chat.demo.example", 8, 3), first("chat.demo.example", 7, 4)];
         assert!(!others.contains(&first("chat.demo.example", 7, 3)));
     }
 

@@ -74,8 +74,10 @@ fn every_row_is_delivered_at_least_once_and_one_in_a_thousand_twice() {
 #[test]
 fn both_copies_of_a_row_say_the_same() {
     let (from, to) = day();
-    let pairs: Vec<(Row, Row)> =
-        chat().requests(from.as_millisecond(), to.as_millisecond()).filter_map(|(row, second)| Some((row, second?))).collect();
+    let pairs: Vec<(Row, Row)> = chat()
+        .requests(from.as_millisecond(), to.as_millisecond())
+        .filter_map(|(row, second)| Some((row, second?)))
+        .collect();
     for (first, second) in &pairs {
         assert!(second.delivered_at_ms > first.delivered_at_ms);
         assert_eq!(Row { delivered_at_ms: first.delivered_at_ms, ..*second }, *first);

@@ -29,12 +29,26 @@ fn any_row(number: u64) -> Row {
         #[expect(clippy::cast_precision_loss, reason = "any number will do")]
         let mantissa = 1.0 + (draw(seed + 1) % 1_000_000) as f64 / 1e6;
         let plain = mantissa * 10_f64.powi(exponent);
-        let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, -0.0, 0.0, 1e-310, 1e9, 1e9 + 1.0, 0.001, 0.000_999, f64::MAX];
+        let odd = [
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+            -1.0,
+            -0.0,
+            0.0,
+            1e-310,
+            1e9,
+            1e9 + 1.0,
+            0.001,
+            0.000_999,
+            f64::MAX,
+        ];
         let odd: Vec<Option<f64>> = odd.into_iter().map(Some).chain([None]).collect();
         if draw(seed + 2).is_multiple_of(4) { pick(seed + 3, &odd) } else { Some(plain) }
     };
     let tokens = |seed: u64| {
-        let odd = [None, Some(-1), Some(0), Some(1_000_000_000_000), Some(1_000_000_000_001), Some(i64::MAX), Some(i64::MIN)];
+        let odd =
+            [None, Some(-1), Some(0), Some(1_000_000_000_000), Some(1_000_000_000_001), Some(i64::MAX), Some(i64::MIN)];
         let plain = i64::try_from(draw(seed) % 100_000).unwrap();
         if draw(seed + 1).is_multiple_of(4) { pick(seed + 2, &odd) } else { Some(plain) }
     };
@@ -43,16 +57,39 @@ fn any_row(number: u64) -> Row {
     let endpoints = ["a.example", "b.example", "A.Example", "one-label", "xn--bcher-kva.example", "0.1.2.3"];
     Row {
         // Two requests share an id, which does not make them one.
-        request_id: pick(seed + 10, &[None, Some(number / 2), Some(number / 2), Some(number / 2)]).map(|id| format!("r{id}")),
+        request_id: pick(seed + 10, &[None, Some(number / 2), Some(number / 2), Some(number / 2)])
+            .map(|id| format!("r{id}")),
         endpoint: Some(pick(seed + 20, &endpoints).to_owned()),
         model: Some(pick(seed + 30, &nasty).to_owned()),
         status_code: pick(
             seed + 40,
-            &[200, 200, 200, 200, 200, 201, 299, 101, 199, 301, 399, 400, 429, 499, 500, 503, 599, 600, 0, -200, i32::MAX]
-                .map(Some)
-                .into_iter()
-                .chain([None])
-                .collect::<Vec<_>>(),
+            &[
+                200,
+                200,
+                200,
+                200,
+                200,
+                201,
+                299,
+                101,
+                199,
+                301,
+                399,
+                400,
+                429,
+                499,
+                500,
+                503,
+                599,
+                600,
+                0,
+                -200,
+                i32::MAX,
+            ]
+            .map(Some)
+            .into_iter()
+            .chain([None])
+            .collect::<Vec<_>>(),
         ),
         is_streaming: pick(seed + 50, &[Some(true), Some(true), Some(false), None]),
         ended_at_ms: Some(ms(START) - 600_000 + i64::try_from(draw(seed + 60) % span_ms).unwrap()),
@@ -72,7 +109,8 @@ async fn every_figure_is_right_whatever_the_rows_hold() {
     let mut files: BTreeMap<(i64, u64), Vec<Row>> = BTreeMap::new();
     for (number, row) in (0_u64..).zip(&rows) {
         // A third each by a pipeline of today, an older one, and one that writes more.
-        let mut deliver = |arrived_at_ms: i64| files.entry((arrived_at_ms / 3_600_000, number % 3)).or_default().push(row.clone());
+        let mut deliver =
+            |arrived_at_ms: i64| files.entry((arrived_at_ms / 3_600_000, number % 3)).or_default().push(row.clone());
         // On time, 1 s late or 10 minutes late: the last perhaps in the next hour's partition.
         let arrived_at_ms = row.ended_at_ms.unwrap() + pick(number + 7, &[5_000, 61_000, 600_000]);
         deliver(arrived_at_ms);
@@ -105,8 +143,12 @@ async fn a_row_is_a_copy_only_where_endpoint_id_and_end_are_all_the_same() {
     let row = Row::ok("a.example", "1", ended);
     let unnamed = Row { request_id: None, ..row.clone() };
     let blank = Row::ok("a.example", "", ended);
-    let others = [Row::ok("b.example", "1", ended), Row::ok("a.example", "2", ended), Row::ok("a.example", "1", ended + 1)];
-    stage.deliver(ended, [row.clone(), row.clone(), unnamed.clone(), unnamed, blank.clone(), blank].into_iter().chain(others).collect());
+    let others =
+        [Row::ok("b.example", "1", ended), Row::ok("a.example", "2", ended), Row::ok("a.example", "1", ended + 1)];
+    stage.deliver(
+        ended,
+        [row.clone(), row.clone(), unnamed.clone(), unnamed, blank.clone(), blank].into_iter().chain(others).collect(),
+    );
     stage.deliver(ended + 3_600_000, vec![row]);
     stage.catch_up(&stage.refresher(), at(0)).await;
     stage.check(&["a.example", "b.example"], at(0)).await;
@@ -147,8 +189,22 @@ async fn a_row_of_no_host_name_or_no_end_is_skipped_and_counted_and_every_other_
     let ended = ms("2026-11-24T20:10:00Z");
     let longest = [63, 63, 63, 61].map(|length| "l".repeat(length)).join(".");
     let too_long = format!("{longest}l");
-    let skipped =
-        ["", " ", "under_score", "a..b", ".a", "a.", "-a", "a-", "ünï.example", "a b", "https://a", "a:1", &"x".repeat(3_000), &too_long];
+    let skipped = [
+        "",
+        " ",
+        "under_score",
+        "a..b",
+        ".a",
+        "a.",
+        "-a",
+        "a-",
+        "ünï.example",
+        "a b",
+        "https://a",
+        "a:1",
+        &"x".repeat(3_000),
+        &too_long,
+    ];
     let mut rows: Vec<Row> = skipped.iter().map(|endpoint| Row::ok(endpoint, "1", ended)).collect();
     rows.push(Row { endpoint: None, ..Row::ok("", "1", ended) });
     rows.push(Row { ended_at_ms: None, ..Row::ok("good.example", "1", 0) });
@@ -183,7 +239,10 @@ async fn two_thousand_endpoints_are_each_served() {
     let mut stage = Stage::start().await;
     let ended = ms("2026-11-24T20:05:00Z");
     let hosts: Vec<String> = (0..2_000).map(|number| format!("h{number}.example")).collect();
-    stage.deliver(ended, hosts.iter().enumerate().map(|(number, host)| Row::ok(host, &number.to_string(), ended)).collect());
+    stage.deliver(
+        ended,
+        hosts.iter().enumerate().map(|(number, host)| Row::ok(host, &number.to_string(), ended)).collect(),
+    );
     let report = stage.catch_up(&stage.refresher(), at(0)).await;
     assert_eq!(report.items_written, 2_000);
     let some: Vec<&str> = hosts.iter().step_by(97).map(String::as_str).collect();

@@ -35,9 +35,12 @@ pub enum Columns {
 }
 
 fn batch(rows: &[Row], columns: Columns) -> RecordBatch {
-    let texts = |text: fn(&Row) -> &Option<String>| -> ArrayRef { Arc::new(rows.iter().map(text).collect::<StringArray>()) };
-    let counts = |count: fn(&Row) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(count).collect::<Int64Array>()) };
-    let numbers = |number: fn(&Row) -> Option<f64>| -> ArrayRef { Arc::new(rows.iter().map(number).collect::<Float64Array>()) };
+    let texts =
+        |text: fn(&Row) -> &Option<String>| -> ArrayRef { Arc::new(rows.iter().map(text).collect::<StringArray>()) };
+    let counts =
+        |count: fn(&Row) -> Option<i64>| -> ArrayRef { Arc::new(rows.iter().map(count).collect::<Int64Array>()) };
+    let numbers =
+        |number: fn(&Row) -> Option<f64>| -> ArrayRef { Arc::new(rows.iter().map(number).collect::<Float64Array>()) };
     let mut fields: Vec<(&str, ArrayRef)> = vec![
         ("request_id", texts(|row| &row.request_id)),
         ("endpoint", texts(|row| &row.endpoint)),

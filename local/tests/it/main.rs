@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod athena;
-mod disturbances;
+mod athena_files;
 mod figures;
 mod http;
 mod logs;
 mod oracle;
+mod schema;
 mod stack;
 mod stage;

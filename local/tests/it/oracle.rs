@@ -20,7 +20,9 @@ pub enum Value {
 /// The 24 h series of an endpoint, by name and labels after `endpoint`, for the window that ends there.
 pub fn figures(rows: &[Row], endpoint: &str, window_end_ms: i64) -> BTreeMap<String, Value> {
     let day = requests(rows, endpoint, window_end_ms - DAY_MS, window_end_ms);
-    let in_class = |class: i32| day.iter().filter(|row| row.status_code.is_some_and(|code| code / 100 == class && code >= 100)).count();
+    let in_class = |class: i32| {
+        day.iter().filter(|row| row.status_code.is_some_and(|code| code / 100 == class && code >= 100)).count()
+    };
     let mut figures = BTreeMap::new();
     for (name, class) in [("2xx", 2), ("4xx", 4), ("5xx", 5)] {
         let count = i128::try_from(in_class(class)).unwrap();
@@ -36,16 +38,28 @@ pub fn figures(rows: &[Row], endpoint: &str, window_end_ms: i64) -> BTreeMap<Str
         #[expect(clippy::cast_precision_loss, reason = "a ratio is not exact")]
         figures.insert("wafer_cache_hit_ratio_last_24h".to_owned(), Value::Ratio(cached as f64 / input as f64));
     }
-    let good: Vec<&&Row> = day.iter().filter(|row| row.status_code.is_some_and(|code| (200..300).contains(&code))).collect();
+    let good: Vec<&&Row> =
+        day.iter().filter(|row| row.status_code.is_some_and(|code| (200..300).contains(&code))).collect();
     let milliseconds = |value: Option<f64>, least: f64| {
         let value = value.filter(|value| *value >= least && *value <= 1e9)?;
         // Under a microsecond counts as 0.
         Some(if value < 0.001 { 0.0 } else { value })
     };
-    let ttft = good.iter().filter(|row| row.is_streaming == Some(true)).filter_map(|row| milliseconds(row.ttft_ms, 0.0));
-    quantiles(&mut figures, "wafer_ttft_seconds", &["0.5", "0.9", "0.95", "0.99"], ttft.map(|ms| ms / 1000.0).collect());
+    let ttft =
+        good.iter().filter(|row| row.is_streaming == Some(true)).filter_map(|row| milliseconds(row.ttft_ms, 0.0));
+    quantiles(
+        &mut figures,
+        "wafer_ttft_seconds",
+        &["0.5", "0.9", "0.95", "0.99"],
+        ttft.map(|ms| ms / 1000.0).collect(),
+    );
     let duration = good.iter().filter_map(|row| milliseconds(row.total_latency_ms, 0.0));
-    quantiles(&mut figures, "wafer_request_duration_seconds", &["0.5", "0.9", "0.99"], duration.map(|ms| ms / 1000.0).collect());
+    quantiles(
+        &mut figures,
+        "wafer_request_duration_seconds",
+        &["0.5", "0.9", "0.99"],
+        duration.map(|ms| ms / 1000.0).collect(),
+    );
     let speed = good.iter().filter_map(|row| {
         #[expect(clippy::cast_precision_loss, reason = "within 0.6 %")]
         let output = tokens(row.output_tokens).filter(|tokens| *tokens > 0)? as f64;
@@ -62,7 +76,9 @@ fn requests<'a>(rows: &'a [Row], endpoint: &str, from_ms: i64, to_ms: i64) -> Ve
     let mut seen = HashSet::new();
     let ended = |row: &&Row| row.ended_at_ms.is_some_and(|at| from_ms <= at && at < to_ms);
     let own = |row: &&Row| row.endpoint.as_deref().is_some_and(|host| host.to_lowercase() == endpoint);
-    let first = |row: &&Row| row.request_id.as_ref().is_none_or(|id| id.is_empty() || seen.insert((id.clone(), row.ended_at_ms)));
+    let first = |row: &&Row| {
+        row.request_id.as_ref().is_none_or(|id| id.is_empty() || seen.insert((id.clone(), row.ended_at_ms)))
+    };
     rows.iter().filter(own).filter(ended).filter(first).collect()
 }
 

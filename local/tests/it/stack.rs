@@ -19,7 +19,8 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
         let time = Arc::clone(&time);
         Arc::new(move || *time.lock().unwrap())
     };
-    let options = Options::parse_from(["local-stack", "--listen=127.0.0.1:0", "--dynamodb=127.0.0.1:0", "--athena=127.0.0.1:0"]);
+    let options =
+        Options::parse_from(["local-stack", "--listen=127.0.0.1:0", "--dynamodb=127.0.0.1:0", "--athena=127.0.0.1:0"]);
     let mut stack = Stack::start(&options, clock).await.unwrap();
 
     let scrape = http::get(stack.front(), TARGET, &[KEY]).await;
@@ -72,7 +73,7 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
         # HELP wafer_engine_kv_cache_hit_ratio Engine-side KV cache hit rate, 0 to 1, averaged over the workers that report.
         # TYPE wafer_engine_kv_cache_hit_ratio gauge
         wafer_engine_kv_cache_hit_ratio{endpoint="chat.demo.example"} 0.39746666666666663
-        # HELP wafer_concurrent_requests Distinct requests, of any status, that ended in the last 2 minutes of the window: request logs tell of finished requests.
+        # HELP wafer_concurrent_requests Distinct requests, of any status, that ended in the last 2 minutes of the window: request logs only contain finished requests.
         # TYPE wafer_concurrent_requests gauge
         wafer_concurrent_requests{endpoint="chat.demo.example"} 389
         # HELP wafer_metrics_window_seconds Length of the window of the last_24h series and the quantiles, in seconds.
@@ -96,8 +97,10 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
     let compressed = http::get(stack.front(), TARGET, &[KEY, open_metrics[0], open_metrics[1]]).await;
     assert_eq!(compressed.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(compressed.headers["vary"], "Accept, Accept-Encoding");
-    let same =
-        scrape.text().replace("budget_remaining{endpoint=\"chat.demo.example\"} 5", "budget_remaining{endpoint=\"chat.demo.example\"} 4");
+    let same = scrape.text().replace(
+        "budget_remaining{endpoint=\"chat.demo.example\"} 5",
+        "budget_remaining{endpoint=\"chat.demo.example\"} 4",
+    );
     assert_eq!(gunzip(&compressed.body), same + "# EOF\n");
 
     let twice = http::get(stack.front(), TARGET, &[KEY, KEY]).await;

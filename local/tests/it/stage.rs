@@ -1,7 +1,6 @@
 //! Both functions on a DynamoDB and an Athena endpoint of their own, over request logs that a test writes.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,11 +14,13 @@ use local_stack::functions;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
-use wafer_metrics::api_key::KeyHash;
-use wafer_metrics::aws;
-use wafer_metrics::refresh::{Order, Refresh, RefreshError, Report};
-use wafer_metrics::scrape::Scrape;
+use wafer_metrics::answer::Service;
+use wafer_metrics::clock::Clock;
+use wafer_metrics::model::api_key::KeyHash;
+use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::stores::aws;
+use wafer_metrics::stores::request_logs::Polling;
 
 use crate::logs::{self, Columns};
 use crate::oracle;
@@ -45,6 +46,7 @@ pub struct Stage {
     pub dynamodb: Proxy,
     pub athena: Proxy,
     database: SocketAddr,
+    clock: testing::clock::Clock,
     files: AtomicUsize,
     keys: AtomicUsize,
 }
@@ -52,16 +54,18 @@ pub struct Stage {
 impl Stage {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let clock = testing::clock::Clock::new(at(0));
         let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
         let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
-        tokio::spawn(Athena::new(engine, Arc::new(Timestamp::now)).serve(listener));
+        tokio::spawn(Athena::new(engine, clock.shared()).serve(listener));
         Self {
             folder,
             rows: Vec::new(),
             dynamodb: Proxy::to(database).await,
             athena: Proxy::to(athena).await,
             database,
+            clock,
             files: AtomicUsize::new(0),
             keys: AtomicUsize::new(0),
         }
@@ -85,23 +89,27 @@ impl Stage {
 
     /// A cold instance of the refresh function.
     pub fn refresher(&self) -> Refresh {
-        let settings = RefreshSettings::read(functions::setting).unwrap();
+        let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(self.dynamodb.address));
-        Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), dynamodb)
+        Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), Polling::default(), dynamodb)
     }
 
     /// Refreshes until nothing is left to do.
     pub async fn catch_up(&self, refresh: &Refresh, now: Timestamp) -> Report {
         loop {
-            let report = run(refresh, now).await.unwrap();
+            let report = self.run(refresh, Command::CatchUp, now).await.unwrap();
             if report.complete {
                 return report;
             }
         }
     }
 
-    pub const fn database(&self) -> SocketAddr {
-        self.database
+    /// One run, with the time that the function has.
+    pub async fn run(&self, refresh: &Refresh, command: Command, now: Timestamp) -> Result<Report, RefreshError> {
+        self.clock.set(now);
+        let deadline = Instant::now() + Duration::from_secs(50);
+        let (report, result) = refresh.run(command, Clock::start(now), deadline).await;
+        result.map(|()| report)
     }
 
     /// DynamoDB, without what stands between it and the refresh.
@@ -110,14 +118,14 @@ impl Stage {
     }
 
     /// A cold instance of the scrape function, straight at DynamoDB.
-    pub fn scraper(&self) -> Scrape {
+    pub fn scraper(&self) -> Service {
         scraper(&self.client())
     }
 
     /// Scrapes with a key that is good for these endpoints and has never been used.
-    pub async fn scrape(&self, scrape: &Scrape, endpoints: &[&str], now: Timestamp) -> (i64, String) {
+    pub async fn scrape(&self, scrape: &Service, endpoints: &[&str], now: Timestamp) -> (i64, String) {
         let key = format!("Bearer stage-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
-        let hash = KeyHash::of_authorization(key.as_bytes()).unwrap().as_str().to_owned();
+        let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
         let owned = AttributeValue::Ss(endpoints.iter().map(ToString::to_string).collect());
         let put = self.client().put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
         put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", owned).send().await.unwrap();
@@ -143,35 +151,12 @@ impl Stage {
             }
         }
     }
-
-    /// Scrapes; what is not refused as stale must be right.
-    pub async fn check_unless_stale(&self, endpoints: &[&str], now: Timestamp) {
-        let (status, text) = self.scrape(&self.scraper(), endpoints, now).await;
-        match status {
-            200 => endpoints.iter().for_each(|endpoint| oracle::check(&text, &self.rows, endpoint)),
-            502 => assert!(text.contains("summary_failed"), "{text}"),
-            _ => panic!("{status} {text}"),
-        }
-    }
-
-    /// The watermark's `through`, Unix seconds.
-    pub async fn through(&self) -> Option<i64> {
-        let key = [("endpoint", "#refresh"), ("period", "watermark1")]
-            .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())));
-        let get = self.client().get_item().table_name(tables::ROLLUPS).set_key(Some(key.into())).send().await.unwrap();
-        get.item.map(|item| item["through"].as_n().unwrap().parse().unwrap())
-    }
 }
 
-pub fn scraper(client: &Client) -> Scrape {
-    Scrape::new(ScrapeSettings::read(functions::setting).unwrap(), client)
+pub fn scraper(client: &Client) -> Service {
+    Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), client)
 }
 
 pub fn client(address: SocketAddr) -> Client {
     aws::dynamodb_for_refresh(&sdk_config(address))
-}
-
-/// One run, with the time that the function has.
-pub async fn run(refresh: &Refresh, now: Timestamp) -> Result<Report, RefreshError> {
-    refresh.run(Order::CatchUp, now, Instant::now() + Duration::from_secs(50)).await
 }

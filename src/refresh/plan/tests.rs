@@ -47,7 +47,7 @@ fn run(mark: &mut Watermark, now: Timestamp, lateness: &Lateness, fleet: Fleet) 
     let (mut read, mut sealed, mut spent) = (Vec::new(), Vec::new(), Duration::ZERO);
     let catching_up = is_catching_up(mark, lateness.target(now), lateness);
     let mut reading = Reading::new(mark, now, lateness, RUN_TIME);
-    let by = |mark: &Watermark, first| RUN_TIME - seal_reserve(mark, first, SEAL_TIME);
+    let by = |mark: &Watermark, first| RUN_TIME.saturating_sub(seal_reserve(mark, first, SEAL_TIME));
     let mut first = true;
     while let Some(piece) = reading.next(mark.stride, by(mark, first).saturating_sub(spent)) {
         let (stride, length) = (mark.stride, piece.end.since(piece.start));
@@ -88,7 +88,11 @@ fn run(mark: &mut Watermark, now: Timestamp, lateness: &Lateness, fleet: Fleet) 
 fn fleets() -> impl Strategy<Value = Fleet> {
     // Time for three minutes in a run: a minute is read when it is new and once it is settled, and there must be some to spare.
     let millis = |longest: u64| (1..longest).prop_map(Duration::from_millis);
-    (millis(2_000), millis(13_000), millis(9_000)).prop_map(|(step, per_minute, per_seal)| Fleet { step, per_minute, per_seal })
+    (millis(2_000), millis(13_000), millis(9_000)).prop_map(|(step, per_minute, per_seal)| Fleet {
+        step,
+        per_minute,
+        per_seal,
+    })
 }
 
 proptest! {

@@ -1,5 +1,5 @@
-//! An Athena over the logs of a fleet that is too large to hold: what a minute of an endpoint has is made up as it is asked for,
-//! the same each time.
+//! An Athena over the logs of a fleet that is too large to hold: what a minute of an endpoint has is made up as it is
+//! asked for, the same each time.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -71,7 +71,8 @@ impl Fleet {
                     [day_before, hour] => [requests(hour), requests(day_before)],
                     ranges => [ranges.iter().map(requests).sum(), 0],
                 };
-                let line = |host: &String| vec![Some(host.clone()), Some(hour.to_string()), Some(day_before.to_string())];
+                let line =
+                    |host: &String| vec![Some(host.clone()), Some(hour.to_string()), Some(day_before.to_string())];
                 result::result_set(&SEAL_COLUMNS, self.hosts.iter().map(line).collect())
             }
             Kind::Count => result::count(all),

@@ -27,7 +27,7 @@ pub enum Kind {
 }
 
 impl Query {
-    /// `None` where the text is none of the three.
+    /// `None` where the text is another.
     pub fn parse(text: &str) -> Option<Self> {
         let kind = if text.contains("ttft_buckets") {
             Kind::Minutes
@@ -60,7 +60,10 @@ impl Query {
 /// Whether a text is like `2026-11-24-20`.
 fn is_hour(text: &str) -> bool {
     text.len() == 13
-        && text.bytes().enumerate().all(|(at, byte)| if [4, 7, 10].contains(&at) { byte == b'-' } else { byte.is_ascii_digit() })
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(at, byte)| if [4, 7, 10].contains(&at) { byte == b'-' } else { byte.is_ascii_digit() })
 }
 
 fn time(text: &str) -> Option<Timestamp> {

@@ -11,8 +11,6 @@ use jiff::Timestamp;
 use super::query::{Kind, Query};
 use crate::logs::Row;
 
-/// Endpoints beyond this many of one reading are skipped, the least busy ones.
-const MAX_ENDPOINTS: usize = 20_000;
 /// More tokens than this in one request is a fault of the counter.
 const MAX_TOKENS: i64 = 1_000_000_000_000;
 /// Times are valid up to this many milliseconds, speeds up to this many tokens per second.
@@ -26,13 +24,13 @@ const MINUTE_MS: i64 = 60_000;
 /// What is said to be read for each row.
 pub const ROW_BYTES: u64 = 100;
 
-/// The answer to a query over the rows of the folders it reads.
-pub fn answer<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>) -> Answer {
+/// The answer to a query over the rows of the folders it reads, of so many endpoints at most.
+pub fn answer<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>, endpoints: usize) -> Answer {
     let rows = Rows::select(query, rows);
     let scanned_bytes = rows.read * ROW_BYTES;
     let result = match query.kind {
-        Kind::Minutes => minutes(rows),
-        Kind::Seal => seal(query, &rows),
+        Kind::Minutes => minutes(rows, endpoints),
+        Kind::Seal => seal(query, &rows, endpoints),
         Kind::Count => count(rows.kept.len()),
     };
     Answer { result, scanned_bytes }
@@ -85,14 +83,14 @@ impl Rows {
     }
 
     /// Leaves the busiest endpoints.
-    fn limit(&mut self) {
+    fn limit(&mut self, endpoints: usize) {
         let mut requests: HashMap<&str, usize> = HashMap::new();
         for request in &self.kept {
             *requests.entry(&request.host).or_default() += 1;
         }
         let mut hosts: Vec<(&str, usize)> = requests.into_iter().collect();
         hosts.sort_unstable_by_key(|(host, requests)| (Reverse(*requests), *host));
-        let rest: HashSet<String> = hosts.iter().skip(MAX_ENDPOINTS).map(|(host, _)| (*host).to_owned()).collect();
+        let rest: HashSet<String> = hosts.iter().skip(endpoints).map(|(host, _)| (*host).to_owned()).collect();
         let before = self.kept.len();
         self.kept.retain(|request| !rest.contains(&request.host));
         self.skipped += (before - self.kept.len()) as u64;
@@ -153,7 +151,8 @@ impl Figures {
 
     /// Of copies that differ the first in this order counts: ascending, nulls last.
     fn sql_order(&self, other: &Self) -> Ordering {
-        let counts = |of: &Self| [of.input_tokens, of.output_tokens, of.cache_read_tokens].map(|count| (count.is_none(), count));
+        let counts =
+            |of: &Self| [of.input_tokens, of.output_tokens, of.cache_read_tokens].map(|count| (count.is_none(), count));
         let times = |of: &Self| [of.ttft_ms, of.duration_ms].map(|time| time.unwrap_or(f64::INFINITY));
         let by_times = times(self).into_iter().zip(times(other)).map(|(one, other)| one.total_cmp(&other));
         let by_counts = self.status.cmp(&other.status).then_with(|| counts(self).cmp(&counts(other)));
@@ -189,8 +188,8 @@ pub fn figures<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Option<String
     minute.line(None, None).split_off(2)
 }
 
-fn minutes(mut rows: Rows) -> ResultSet {
-    rows.limit();
+fn minutes(mut rows: Rows, endpoints: usize) -> ResultSet {
+    rows.limit(endpoints);
     let mut minutes: BTreeMap<(String, i64), Minute> = BTreeMap::new();
     for Request { host, ended, figures } in rows.kept {
         minutes.entry((host, ended.div_euclid(MINUTE_MS))).or_default().add(&figures);
@@ -254,7 +253,11 @@ impl Minute {
         line.extend([self.input_tokens, self.output_tokens, self.cache_read_tokens].map(number));
         let distributions = [self.ttft, self.duration, self.speed];
         line.extend(distributions.iter().map(|distribution| number(distribution.sum)));
-        line.extend(distributions.iter().flat_map(|Distribution { buckets, .. }| [array(buckets.keys()), array(buckets.values())]));
+        line.extend(
+            distributions
+                .iter()
+                .flat_map(|Distribution { buckets, .. }| [array(buckets.keys()), array(buckets.values())]),
+        );
         line
     }
 }
@@ -283,7 +286,7 @@ fn array<T: Display>(items: impl Iterator<Item = T>) -> Option<String> {
     (!items.is_empty()).then(|| format!("[{}]", items.join(", ")))
 }
 
-fn seal(query: &Query, rows: &Rows) -> ResultSet {
+fn seal(query: &Query, rows: &Rows, most: usize) -> ResultSet {
     // The range of the day before, where there is one, comes first.
     let hour = query.ended.last().unwrap();
     let mut endpoints: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
@@ -292,7 +295,7 @@ fn seal(query: &Query, rows: &Rows) -> ResultSet {
     }
     let mut endpoints: Vec<_> = endpoints.into_iter().collect();
     endpoints.sort_by_key(|(_, [requests, _])| Reverse(*requests));
-    endpoints.truncate(MAX_ENDPOINTS);
+    endpoints.truncate(most);
     endpoints.sort_unstable();
     let line = |(host, requests): (&str, [u64; 2])| {
         let [requests, day_before] = requests.map(|requests| Some(requests.to_string()));

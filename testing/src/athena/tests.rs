@@ -37,7 +37,8 @@ async fn run(athena: &ScriptedAthena, text: &str) -> (QueryExecution, Option<Get
     let started = client.start_query_execution().query_string(text).send().await.unwrap();
     let id = started.query_execution_id.unwrap();
     loop {
-        let execution = client.get_query_execution().query_execution_id(&id).send().await.unwrap().query_execution.unwrap();
+        let execution =
+            client.get_query_execution().query_execution_id(&id).send().await.unwrap().query_execution.unwrap();
         match execution.status.as_ref().unwrap().state.as_ref().unwrap() {
             QueryExecutionState::Succeeded => {
                 return (execution, Some(client.get_query_results().query_execution_id(&id).send().await.unwrap()));
@@ -53,7 +54,11 @@ async fn rows(athena: &ScriptedAthena, text: &str) -> Vec<String> {
     let (_, result) = run(athena, text).await;
     let rows = result.unwrap().result_set.unwrap().rows.unwrap();
     let line = |row: &aws_sdk_athena::types::Row| {
-        row.data().iter().map(|datum| datum.var_char_value().unwrap_or("NULL").to_owned()).collect::<Vec<_>>().join(" | ")
+        row.data()
+            .iter()
+            .map(|datum| datum.var_char_value().unwrap_or("NULL").to_owned())
+            .collect::<Vec<_>>()
+            .join(" | ")
     };
     rows.iter().skip(1).map(line).collect()
 }
@@ -83,7 +88,13 @@ async fn minutes_are_counted_as_the_contract_has_it() {
             Row { status_code: Some(600), ..row("7") },
             Row { status_code: None, ended_at_ms: Some(ms("20:03:00")), ..row("8") },
             Row { endpoint: Some("B.Example".to_owned()), total_latency_ms: Some(0.0), ttft_ms: None, ..row("9") },
-            Row { endpoint: Some("b.example".to_owned()), total_latency_ms: Some(1e3), ttft_ms: None, output_tokens: Some(0), ..row("16") },
+            Row {
+                endpoint: Some("b.example".to_owned()),
+                total_latency_ms: Some(1e3),
+                ttft_ms: None,
+                output_tokens: Some(0),
+                ..row("16")
+            },
             // Outside the range.
             Row { ended_at_ms: Some(ms("20:02:59.999")), ..row("10") },
             Row { ended_at_ms: Some(ms("20:14:00")), ..row("11") },
@@ -114,7 +125,11 @@ async fn minutes_are_counted_as_the_contract_has_it() {
 async fn of_copies_that_differ_the_same_one_counts_whatever_file_comes_first() {
     let copy = |tokens| Row { input_tokens: tokens, ..Row::ok("a.example", "1", ms("20:05:00")) };
     let none = |id: Option<&str>| Row { request_id: id.map(str::to_owned), ..copy(Some(1_000)) };
-    let files = [vec![copy(None)], vec![copy(Some(7)), none(None), none(Some(""))], vec![copy(Some(30)), none(None), none(Some(""))]];
+    let files = [
+        vec![copy(None)],
+        vec![copy(Some(7)), none(None), none(Some(""))],
+        vec![copy(Some(30)), none(None), none(Some(""))],
+    ];
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let athena = athena();
         for file in order {
@@ -159,8 +174,12 @@ async fn a_seal_tells_the_requests_of_both_hours() {
     athena.clock.set(time("21:12:00"));
     let row = |host: &str, id: &str, ended| Row::ok(host, id, ended);
     let day = 86_400_000;
-    athena.deliver(time("20:01:00"), vec![row("a.example", "1", ms("20:00:00")), row("b.example", "2", ms("20:59:59.999"))]);
-    athena.deliver(time("21:01:00"), vec![row("a.example", "1", ms("20:00:00")), row("b.example", "3", ms("21:00:00"))]);
+    athena.deliver(
+        time("20:01:00"),
+        vec![row("a.example", "1", ms("20:00:00")), row("b.example", "2", ms("20:59:59.999"))],
+    );
+    athena
+        .deliver(time("21:01:00"), vec![row("a.example", "1", ms("20:00:00")), row("b.example", "3", ms("21:00:00"))]);
     athena.deliver_into(
         "2026-11-23-20",
         time("20:00:00") - SignedDuration::from_hours(23),
@@ -191,7 +210,10 @@ async fn the_busiest_endpoints_are_kept_and_the_others_rows_are_skipped() {
 #[tokio::test]
 async fn a_result_comes_in_pages_of_a_thousand_rows_with_one_header() {
     let athena = athena();
-    athena.deliver(time("20:06:00"), (0..1_000).map(|number| Row::ok(&format!("h{number}.example"), "1", ms("20:05:00"))).collect());
+    athena.deliver(
+        time("20:06:00"),
+        (0..1_000).map(|number| Row::ok(&format!("h{number}.example"), "1", ms("20:05:00"))).collect(),
+    );
     let client = Client::new(&sdk_config(athena.start().await));
     let id = client.start_query_execution().query_string(MINUTES).send().await.unwrap().query_execution_id.unwrap();
     let page = |token| {

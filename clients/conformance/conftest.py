@@ -1,0 +1,81 @@
+"""What the tests share. Each program starts with the first test that asks for it, and ends with the run."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from clients.conformance import history, scrapes
+from clients.conformance.programs import program
+from clients.conformance.prometheus import Prometheus, Promtool
+from clients.conformance.prometheus import prometheus as running_prometheus
+from clients.conformance.stack import CHAT, CODE, Stack
+from loopback import ROOT
+from loopback.local_stack import local_stack
+from loopback.processes import end_on_termination
+
+
+def pytest_configure() -> None:
+    end_on_termination()
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Installed by the Makefile."""
+    return ROOT / "target" / "conformance" / "node_modules"
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Promtool:
+    return Promtool(program("promtool"))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("stack")
+    with local_stack(folder / "local-stack.log") as addresses:
+        yield Stack(addresses.http, addresses.dynamodb, folder)
+
+
+@pytest.fixture(scope="session")
+def our_config(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """prometheus.yml filled in, with alerts.yml beside it."""
+    return scrapes.prometheus_config(stack, tmp_path_factory.mktemp("prometheus"))
+
+
+class Servers(NamedTuple):
+    ours: Prometheus
+    second: Prometheus
+
+
+@pytest.fixture(scope="session")
+def scraping(
+    stack: Stack, promtool: Promtool, our_config: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    """Everything that scrapes, started together, so that the tests wait for a minute of scrapes once."""
+    data = our_config.with_name("data")
+    labels = {"job": "wafer", "instance": stack.address}
+    end = history.backfill(promtool, stack.scrape(CHAT, CODE).text, labels, data)
+    second_folder = tmp_path_factory.mktemp("second-prometheus")
+    second_config = scrapes.second_config(stack, second_folder)
+    receiver = "--web.enable-remote-write-receiver"
+    with (
+        running_prometheus(program("prometheus"), our_config, data) as ours,
+        running_prometheus(program("prometheus"), second_config, second_folder / "data", receiver) as second,
+        scrapes.vmagent(program("vmagent"), stack, tmp_path_factory.mktemp("vmagent"), second),
+    ):
+        history.backfill_rules(promtool, ours, our_config.with_name("alerts.yml"), end, data)
+        yield Servers(ours, second)
+
+
+@pytest.fixture(scope="session")
+def prometheus(scraping: Servers) -> Prometheus:
+    """With our configuration, our rules, and a day of past."""
+    return scraping.ours
+
+
+@pytest.fixture(scope="session")
+def second_prometheus(scraping: Servers) -> Prometheus:
+    """With the scrape parts of other clients; it also receives what vmagent scrapes."""
+    return scraping.second

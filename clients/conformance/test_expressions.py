@@ -1,0 +1,89 @@
+"""Every expression of the rules and of the dashboard, asked of a Prometheus that scraped the endpoint."""
+
+import pytest
+
+from clients.conformance import contract
+from clients.conformance.dashboard import Panel, name, panels, queries
+from clients.conformance.expressions import labels_in, rules, selectors, series_in, with_bool
+from clients.conformance.prometheus import DATA_SECONDS, Prometheus
+from clients.conformance.scrapes import RENAMED
+from loopback.processes import wait_for
+
+RULES = [pytest.param(expression, id=name) for name, expression in rules()]
+KNOWN_LABELS = {"endpoint", "exported_endpoint", "status_class", "quantile", "job", "instance"}
+# Some queries look minutes back, and want more than one scrape there.
+SCRAPES = 6
+
+
+@pytest.mark.parametrize("expression", RULES)
+def test_rule_names_series_and_labels_that_exist(expression: str) -> None:
+    check_names(expression)
+
+
+@pytest.mark.parametrize("panel", panels(), ids=name)
+def test_panel_names_series_and_labels_that_exist(panel: Panel) -> None:
+    for query in queries(panel):
+        check_names(query)
+
+
+def check_names(expression: str) -> None:
+    recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")}
+    unknown = series_in(expression) - set(contract.FAMILIES) - recorded - {"up"}
+    assert not unknown, f"no such series: {unknown}"
+    unknown = labels_in(expression) - KNOWN_LABELS
+    assert not unknown, f"no such label: {unknown}"
+
+
+@pytest.fixture(scope="module")
+def evaluating(prometheus: Prometheus) -> Prometheus:
+    """With a past, some scrapes, and every rule evaluated."""
+
+    def evaluated() -> bool:
+        groups = prometheus.get("rules")["groups"]
+        return all(rule["health"] != "unknown" for group in groups for rule in group["rules"])
+
+    prometheus.wait_for("wafer:error_ratio:last_24h offset 1d")
+    prometheus.wait_for_scrapes("wafer", SCRAPES)
+    wait_for("every rule is evaluated", evaluated, DATA_SECONDS)
+    return prometheus
+
+
+@pytest.mark.parametrize("expression", RULES)
+def test_rule_has_data(evaluating: Prometheus, expression: str) -> None:
+    """A rule of which nothing is true has no result. With every comparison made to yield 0 or 1 it must have one."""
+    for selector in selectors(expression):
+        check_has_data(evaluating, selector)
+    check_has_data(evaluating, with_bool(expression))
+
+
+def test_no_rule_fails(evaluating: Prometheus) -> None:
+    for group in evaluating.get("rules")["groups"]:
+        for rule in group["rules"]:
+            assert rule["health"] == "ok", f"{rule['name']} is {rule['health']}: {rule.get('lastError')}"
+
+
+def test_no_alert_fires_on_a_healthy_endpoint(evaluating: Prometheus) -> None:
+    alerts = evaluating.get("alerts")["alerts"]
+    firing = {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+    assert not firing, f"firing: {', '.join(sorted(firing))}"
+
+
+@pytest.mark.parametrize("panel", panels(), ids=name)
+def test_panel_has_data_by_the_label_endpoint(prometheus: Prometheus, panel: Panel) -> None:
+    prometheus.wait_for_scrapes("wafer", SCRAPES)
+    for query in queries(panel, "endpoint"):
+        check_has_data(prometheus, query)
+
+
+@pytest.mark.parametrize("panel", panels(), ids=name)
+def test_panel_has_data_by_the_label_exported_endpoint(second_prometheus: Prometheus, panel: Panel) -> None:
+    second_prometheus.wait_for_scrapes(RENAMED, SCRAPES)
+    for query in queries(panel, "exported_endpoint"):
+        check_has_data(second_prometheus, query)
+
+
+def check_has_data(server: Prometheus, expression: str) -> None:
+    result = server.query(expression)
+    assert result, f"no data: {expression}"
+    for one in result:
+        assert one["value"][1] not in ("NaN", "+Inf", "-Inf"), f"{one['value'][1]}: {expression}"

@@ -1,0 +1,31 @@
+"""docs/clients.md, against the files it shows and the series it lists."""
+
+import re
+
+import pytest
+
+from clients.conformance import configurations, contract
+from loopback import ROOT
+
+SHOWN = re.compile(r"<!-- clients/(\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
+PAGE = (ROOT / "docs" / "clients.md").read_text()
+
+
+def test_page_shows_the_files_as_they_are() -> None:
+    """What is pasted from the page is what was tested."""
+    for name, shown in SHOWN.findall(PAGE):
+        assert shown == configurations.read(name), f"the page shows another {name}"
+
+
+@pytest.mark.parametrize("name", [*configurations.NAMES, "grafana/dashboard.json", "alerts.yml"])
+def test_page_names_the_file(name: str) -> None:
+    assert f"clients/{name}" in PAGE
+
+
+@pytest.mark.parametrize("family", contract.FAMILIES)
+def test_page_lists_the_series_with_its_label(family: str) -> None:
+    row = next((line for line in PAGE.splitlines() if line.startswith(f"| `{family}`")), None)
+    assert row, f"the page does not list {family}"
+    if label := contract.FAMILIES[family]:
+        assert f"`{label.name}`" in row, f"the page lists another label: {row}"
+        assert all(value in row for value in label.values), f"the page lists other values: {row}"

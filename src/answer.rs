@@ -1,0 +1,98 @@
+//! The function that answers: from an event to a reply. Each route is a workflow in a file of its own.
+
+mod access_log;
+mod error;
+mod scrape;
+
+use jiff::{SignedDuration, Timestamp};
+use lambda_runtime::LambdaEvent;
+use serde_json::value::RawValue;
+
+use crate::clock::Clock;
+use crate::http::event::{self, HttpRequest, NotHttp};
+use crate::http::reply::{self, ResponseEvent};
+use crate::http::request::RequestError;
+use crate::model::quota::{self, RateLimit};
+use crate::model::request_id::RequestId;
+use crate::settings::ScrapeSettings;
+use crate::stores::api_keys::ApiKeys;
+use crate::stores::heartbeats::Heartbeats;
+use crate::stores::rate_limits::RateLimits;
+use crate::stores::rollups::RollupReader;
+use access_log::AccessLog;
+pub use error::AnswerError;
+
+/// Answers calls from what the stores hold.
+#[derive(Debug)]
+pub struct Service {
+    keys: ApiKeys,
+    limits: RateLimits,
+    rollups: RollupReader,
+    heartbeats: Heartbeats,
+    max_staleness: SignedDuration,
+}
+
+/// The routes, by path. All answer GET.
+const ROUTES: [(&str, Route); 1] = [("/v1/endpoints/metrics/prometheus", Route::Scrape)];
+
+#[derive(Clone, Copy)]
+enum Route {
+    Scrape,
+}
+
+/// An answer, or why there is none, and the key's rate limit where it is known.
+struct Outcome {
+    limit: Option<RateLimit>,
+    result: Result<ResponseEvent, AnswerError>,
+}
+
+impl Service {
+    /// Over the tables that the settings name.
+    pub fn new(settings: ScrapeSettings, client: &aws_sdk_dynamodb::Client) -> Self {
+        Self {
+            keys: ApiKeys::new(client.clone(), settings.api_keys_table),
+            limits: RateLimits::new(client.clone(), settings.rate_limits_table, quota::SCRAPES),
+            rollups: RollupReader::new(client.clone(), settings.rollups_table),
+            heartbeats: Heartbeats::new(client.clone(), settings.heartbeats_table),
+            max_staleness: settings.max_staleness,
+        }
+    }
+
+    /// Answers one invocation.
+    ///
+    /// # Errors
+    /// When the event is not an HTTP request.
+    pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>, now: Timestamp) -> Result<ResponseEvent, NotHttp> {
+        let clock = Clock::start(now);
+        let request = event::parse(&event.payload)?;
+        let id = RequestId::from_invocation(&event.context.request_id);
+        let mut log = AccessLog::new(&id, &event.context, request.user_agent(), clock);
+        let Outcome { limit, result } = self.route(&request, &id, clock, &mut log).await;
+        Ok(match result {
+            Ok(response) => {
+                log.answered();
+                response
+            }
+            Err(error) => {
+                let problem = error.problem();
+                log.failed(&error, &problem);
+                reply::problem(&id, limit, &problem)
+            }
+        })
+    }
+
+    async fn route(&self, request: &HttpRequest, id: &RequestId, clock: Clock, log: &mut AccessLog<'_>) -> Outcome {
+        match ROUTES.into_iter().find(|(path, _)| *path == request.path) {
+            // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
+            Some((_, Route::Scrape)) => Box::pin(self.scrape(request, id, clock, log)).await,
+            None => RequestError::NotFound.into(),
+        }
+    }
+}
+
+impl<E: Into<AnswerError>> From<E> for Outcome {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self { limit: error.limit(), result: Err(error) }
+    }
+}

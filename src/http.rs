@@ -1,0 +1,7 @@
+//! The HTTP edge: API Gateway's types stop here.
+
+pub mod event;
+pub mod negotiation;
+pub mod problem;
+pub mod reply;
+pub mod request;

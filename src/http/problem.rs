@@ -1,0 +1,115 @@
+//! The errors a caller may get: status, code and message of each, in one place. A message is a fixed sentence that says what to
+//! do, and no cause.
+
+use std::borrow::Cow;
+
+use lambda_http::http::StatusCode;
+
+use crate::model::quota::RateLimit;
+
+/// What a caller did wrong, or we could not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    NotFound,
+    MethodNotAllowed,
+    InvalidApiKey,
+    InvalidEndpoint,
+    /// The key store or the limiter failed or hung.
+    Unavailable,
+    DedicatedOnly,
+    EndpointForbidden,
+    RateLimited(RateLimit),
+    SummaryFailed,
+    SummaryTimeout,
+}
+
+/// How a problem is put to the caller.
+pub struct Wording {
+    pub status: StatusCode,
+    /// The `type` of the error.
+    pub kind: &'static str,
+    pub code: &'static str,
+    pub message: Cow<'static, str>,
+    pub param: Option<&'static str>,
+}
+
+impl Problem {
+    pub fn wording(&self) -> Wording {
+        let (status, kind, code, message) = match self {
+            Self::NotFound => (
+                StatusCode::NOT_FOUND,
+                "invalid_request_error",
+                "not_found",
+                "Nothing is served at this path; scrape /v1/endpoints/metrics/prometheus?endpoint=<ENDPOINT_HOST>.".into(),
+            ),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "invalid_request_error",
+                "method_not_allowed",
+                "Use GET; no other method is served here.".into(),
+            ),
+            Self::InvalidApiKey => (
+                StatusCode::UNAUTHORIZED,
+                "authentication_error",
+                "invalid_api_key",
+                "Send a valid API key as 'Authorization: Bearer <API_KEY>', with one space and no line break after the key.".into(),
+            ),
+            Self::InvalidEndpoint => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_request_error",
+                "invalid_endpoint",
+                "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot.".into(),
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "api_error",
+                "unavailable",
+                "The service cannot check this call at the moment; try again in 5 seconds.".into(),
+            ),
+            Self::DedicatedOnly => (
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                "dedicated_only",
+                "Serverless keys have no endpoint metrics; use a dedicated endpoint's key here, and the Billing API for serverless usage.".into(),
+            ),
+            Self::EndpointForbidden => (
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                "endpoint_forbidden",
+                "This key does not own every endpoint asked for; ask only for endpoints of this key, or use the key of their owner.".into(),
+            ),
+            Self::RateLimited(limit) => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_error",
+                "rate_limited",
+                rate_limited(limit).into(),
+            ),
+            Self::SummaryFailed => (
+                StatusCode::BAD_GATEWAY,
+                "api_error",
+                "summary_failed",
+                "The 24 h summary is unavailable at the moment; keep scraping at your interval, and contact support if this lasts.".into(),
+            ),
+            Self::SummaryTimeout => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "api_error",
+                "summary_timeout",
+                "The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.".into(),
+            ),
+        };
+        let param = matches!(self, Self::InvalidEndpoint).then_some("endpoint");
+        Wording { status, kind, code, message, param }
+    }
+}
+
+/// The limit in words, such as "Over 6 requests a minute".
+fn rate_limited(limit: &RateLimit) -> String {
+    let slots = limit.quota.slots;
+    let period = match limit.quota.window_seconds {
+        60 => "a minute".to_owned(),
+        seconds => format!("in {seconds} seconds"),
+    };
+    format!(
+        "Over {slots} requests {period} for this key; wait for the seconds in Retry-After, and scrape every 60 seconds."
+    )
+}

@@ -1,0 +1,124 @@
+//! The API keys table: who a caller is, and what the key may ask for.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use thiserror::Error;
+
+use crate::error::Cause;
+use crate::model::api_key::KeyHash;
+use crate::model::host::Host;
+use crate::stores::dynamodb::item::{AttributeError, Item, boolean, number, required, string, string_set};
+
+/// Reads the API keys table.
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    client: Client,
+    table: String,
+}
+
+/// Evidence that a key is good and owns every endpoint asked for. Only [`ApiKeys::authorize`] makes one.
+#[derive(Debug)]
+pub struct Grant {
+    key: KeyHash,
+    endpoints: Vec<Host>,
+}
+
+impl Grant {
+    pub const fn key(&self) -> &KeyHash {
+        &self.key
+    }
+
+    /// What it lets read, in the order asked.
+    pub fn endpoints(&self) -> &[Host] {
+        &self.endpoints
+    }
+}
+
+/// Why a key gets no grant.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    #[error("unknown key")]
+    Unknown,
+    #[error("revoked key")]
+    Revoked,
+    #[error("expired key")]
+    Expired,
+    /// An operator's fault.
+    #[error("key record does not fit")]
+    Record(#[source] Cause),
+    #[error("serverless key")]
+    Serverless,
+    #[error("not the key's endpoint")]
+    NotOwned,
+    #[error("key store unavailable")]
+    Unavailable(#[source] Cause),
+}
+
+/// A key's record, checked.
+struct Record {
+    kind: Kind,
+    endpoints: Vec<String>,
+    revoked: bool,
+    /// Unix seconds.
+    expires_at: Option<f64>,
+}
+
+enum Kind {
+    /// `dedicated` or `metrics`: they differ only elsewhere.
+    MayScrape,
+    Serverless,
+}
+
+impl ApiKeys {
+    pub const fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Looks the key up, with one read, and checks that it owns these endpoints.
+    ///
+    /// # Errors
+    /// The first that applies, in the contract's order.
+    pub async fn authorize(&self, key: KeyHash, endpoints: Vec<Host>, now: Timestamp) -> Result<Grant, KeyError> {
+        let item = self.record(&key).await.map_err(KeyError::Unavailable)?.ok_or(KeyError::Unknown)?;
+        let record = Record::decode(&item).map_err(|error| KeyError::Record(error.into()))?;
+        if record.revoked {
+            return Err(KeyError::Revoked);
+        }
+        if record.expires_at.is_some_and(|expiry| seconds(now) >= expiry) {
+            return Err(KeyError::Expired);
+        }
+        if matches!(record.kind, Kind::Serverless) {
+            return Err(KeyError::Serverless);
+        }
+        let owns = |host: &Host| record.endpoints.iter().any(|own| own.eq_ignore_ascii_case(host.as_str()));
+        if endpoints.iter().all(owns) { Ok(Grant { key, endpoints }) } else { Err(KeyError::NotOwned) }
+    }
+
+    /// Eventually consistent: half the price, and a change is usually seen within a second.
+    async fn record(&self, key: &KeyHash) -> Result<Option<Item>, Cause> {
+        let key = AttributeValue::S(key.as_str().to_owned());
+        Ok(self.client.get_item().table_name(&self.table).key("key_hash", key).send().await?.item)
+    }
+}
+
+impl Record {
+    fn decode(item: &Item) -> Result<Self, AttributeError> {
+        let kind = match required("kind", string(item, "kind")?)? {
+            "dedicated" | "metrics" => Kind::MayScrape,
+            "serverless" => Kind::Serverless,
+            _ => return Err(AttributeError::out_of_range("kind")),
+        };
+        Ok(Self {
+            kind,
+            endpoints: string_set(item, "endpoints")?.unwrap_or_default().to_vec(),
+            revoked: boolean(item, "revoked")?.unwrap_or(false),
+            expires_at: number(item, "expires_at")?,
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Unix seconds are far below 2^53")]
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
+}

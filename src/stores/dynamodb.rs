@@ -1,0 +1,4 @@
+//! Items and queries of DynamoDB.
+
+pub mod item;
+pub mod query;

@@ -1,0 +1,236 @@
+//! Format 2: the one binary attribute that holds a summary or a running total.
+//!
+//! Two bytes, the format's version and the schema of its sketches; then unsigned LEB128 numbers. Status codes: how many, and for
+//! each the distance from the one before and its count. The sums of input, output and cache-read tokens. Then for time to first
+//! token, duration and speed: the sum, the zeros, the number of buckets, and for each the distance from the one before (the first:
+//! the zigzag of its number) and its count. Totals over classes and counts of values are added up when read, never kept.
+
+use thiserror::Error;
+
+use crate::model::sketch::{Sketch, SketchError, ZERO_BUCKET};
+use crate::model::summary::{Distribution, Figures, StatusCounts};
+
+const VERSION: u8 = 2;
+
+/// Bytes that are not a summary of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum FormatError {
+    #[error("unknown summary format")]
+    UnknownFormat,
+    /// The bytes end too early, go on too long, or hold a number that does not fit.
+    #[error("damaged summary")]
+    Damaged,
+    #[error("damaged summary: {0}")]
+    Bucket(#[from] SketchError),
+}
+
+/// Writes figures; [`decode`] reads them back.
+#[must_use]
+pub fn encode<const SCHEMA: u32>(figures: &Figures<SCHEMA>) -> Vec<u8> {
+    let mut bytes = vec![VERSION, schema_byte::<SCHEMA>()];
+    let statuses = figures.statuses.iter();
+    push(&mut bytes, statuses.len() as u128);
+    let mut previous = 0;
+    for (code, count) in statuses {
+        push(&mut bytes, u128::from(code - previous));
+        push(&mut bytes, count.into());
+        previous = code;
+    }
+    for sum in [figures.input_tokens, figures.output_tokens, figures.cache_read_tokens] {
+        push(&mut bytes, sum);
+    }
+    for distribution in [&figures.ttft, &figures.duration, &figures.speed] {
+        encode_distribution(&mut bytes, distribution);
+    }
+    bytes
+}
+
+fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Distribution<SCHEMA>) {
+    push(bytes, distribution.sum);
+    push(bytes, distribution.sketch.zeros().into());
+    let buckets = distribution.sketch.buckets();
+    push(bytes, buckets.len() as u128);
+    let mut previous: Option<i32> = None;
+    for (bucket, count) in buckets.iter().copied() {
+        let number = previous.map_or_else(|| zigzag(bucket), |previous| bucket.abs_diff(previous));
+        push(bytes, number.into());
+        push(bytes, count.into());
+        previous = Some(bucket);
+    }
+}
+
+/// Reads what [`encode`] wrote.
+///
+/// # Errors
+/// On anything else: another version or schema, bytes missing or left over, codes or buckets out of order or out of range.
+pub fn decode<const SCHEMA: u32>(bytes: &[u8]) -> Result<Figures<SCHEMA>, FormatError> {
+    let mut rest = match bytes {
+        [VERSION, schema, rest @ ..] if *schema == schema_byte::<SCHEMA>() => rest,
+        [] | [VERSION] => return Err(FormatError::Damaged),
+        _ => return Err(FormatError::UnknownFormat),
+    };
+    let rest = &mut rest;
+    let figures = Figures {
+        statuses: decode_statuses(rest)?,
+        input_tokens: take(rest)?,
+        output_tokens: take(rest)?,
+        cache_read_tokens: take(rest)?,
+        ttft: decode_distribution(rest)?,
+        duration: decode_distribution(rest)?,
+        speed: decode_distribution(rest)?,
+    };
+    if rest.is_empty() { Ok(figures) } else { Err(FormatError::Damaged) }
+}
+
+fn decode_statuses(rest: &mut &[u8]) -> Result<StatusCounts, FormatError> {
+    let mut statuses = StatusCounts::default();
+    let mut previous: Option<u16> = None;
+    for _ in 0..take::<u64>(rest)? {
+        let step: u16 = take(rest)?;
+        let code = match previous {
+            None => step,
+            Some(_) if step == 0 => return Err(FormatError::Damaged),
+            Some(previous) => previous.checked_add(step).ok_or(FormatError::Damaged)?,
+        };
+        statuses.add(code, take_count(rest)?);
+        previous = Some(code);
+    }
+    Ok(statuses)
+}
+
+fn decode_distribution<const SCHEMA: u32>(rest: &mut &[u8]) -> Result<Distribution<SCHEMA>, FormatError> {
+    let sum = take(rest)?;
+    let mut sketch = Sketch::default();
+    sketch.add(ZERO_BUCKET, take(rest)?)?;
+    let mut previous: Option<i32> = None;
+    for _ in 0..take::<u64>(rest)? {
+        let number: u32 = take(rest)?;
+        let bucket = match previous {
+            None => Some(unzigzag(number)),
+            Some(_) if number == 0 => None,
+            Some(previous) => previous.checked_add_unsigned(number),
+        };
+        let bucket = bucket.filter(|bucket| *bucket != ZERO_BUCKET).ok_or(FormatError::Damaged)?;
+        sketch.add(bucket, take_count(rest)?)?;
+        previous = Some(bucket);
+    }
+    Ok(Distribution { sketch, sum })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "schemas are below 9")]
+const fn schema_byte<const SCHEMA: u32>() -> u8 {
+    SCHEMA as u8
+}
+
+const fn zigzag(number: i32) -> u32 {
+    ((number << 1) ^ (number >> 31)).cast_unsigned()
+}
+
+const fn unzigzag(number: u32) -> i32 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the seven low bits are what is wanted")]
+fn push(bytes: &mut Vec<u8>, mut number: u128) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// What is listed has at least one request.
+fn take_count(rest: &mut &[u8]) -> Result<u64, FormatError> {
+    match take(rest)? {
+        0 => Err(FormatError::Damaged),
+        count => Ok(count),
+    }
+}
+
+fn take<T: TryFrom<u128>>(rest: &mut &[u8]) -> Result<T, FormatError> {
+    let mut number: u128 = 0;
+    for shift in (0..u128::BITS).step_by(7) {
+        let (byte, tail) = rest.split_first().ok_or(FormatError::Damaged)?;
+        *rest = tail;
+        let bits = u128::from(byte & 0x7f);
+        if bits.leading_zeros() < shift {
+            return Err(FormatError::Damaged);
+        }
+        number |= bits << shift;
+        if byte & 0x80 == 0 {
+            return T::try_from(number).map_err(|_| FormatError::Damaged);
+        }
+    }
+    Err(FormatError::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::sketch::{COARSE, FINE};
+    use crate::model::summary::{Summary, Total};
+
+    fn distribution() -> impl Strategy<Value = Distribution<FINE>> {
+        let buckets = vec((prop_oneof![-1_279..=1_920, Just(ZERO_BUCKET)], 1..u64::MAX / 64), 0..40);
+        (buckets, any::<u128>()).prop_map(|(buckets, sum)| {
+            let mut sketch = Sketch::default();
+            for (bucket, count) in buckets {
+                sketch.add(bucket, count).unwrap();
+            }
+            Distribution { sketch, sum }
+        })
+    }
+
+    fn summary() -> impl Strategy<Value = Summary> {
+        let statuses = vec((prop_oneof![Just(0_u16), 100..600_u16], 1..u64::MAX / 64), 0..20);
+        let tokens = (any::<u128>(), any::<u128>(), any::<u128>());
+        (statuses, tokens, distribution(), distribution(), distribution()).prop_map(
+            |(codes, (input_tokens, output_tokens, cache_read_tokens), ttft, duration, speed)| {
+                let mut statuses = StatusCounts::default();
+                for (code, count) in codes {
+                    statuses.add(code, count);
+                }
+                Summary { statuses, input_tokens, output_tokens, cache_read_tokens, ttft, duration, speed }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn figures_read_back_as_they_were_written(summary in summary()) {
+            prop_assert_eq!(decode(&encode(&summary)), Ok(summary.clone()));
+            let total: Total = summary.coarse();
+            prop_assert_eq!(decode(&encode(&total)), Ok(total));
+        }
+
+        #[test]
+        fn garbage_is_an_error_or_figures_and_never_a_panic(mut bytes in vec(any::<u8>(), 0..60), versioned in any::<bool>()) {
+            if versioned && bytes.len() > 1 {
+                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<FINE>()]);
+            }
+            if let Ok(figures) = decode::<FINE>(&bytes) {
+                prop_assert_eq!(decode(&encode(&figures)), Ok(figures));
+            }
+        }
+
+        #[test]
+        fn bytes_cut_short_or_one_too_many_are_damaged(summary in summary(), cut in 1_usize..300) {
+            let mut bytes = encode(&summary);
+            let short = bytes.len().saturating_sub(cut);
+            prop_assert!(decode::<FINE>(&bytes[..short]).is_err());
+            bytes.push(0);
+            prop_assert_eq!(decode::<FINE>(&bytes), Err(FormatError::Damaged));
+        }
+    }
+
+    #[test]
+    fn another_version_or_schema_is_refused() {
+        let mut bytes = encode(&Summary::default());
+        assert_eq!(decode::<COARSE>(&bytes), Err(FormatError::UnknownFormat));
+        bytes[0] = VERSION + 1;
+        assert_eq!(decode::<FINE>(&bytes), Err(FormatError::UnknownFormat));
+    }
+}

@@ -1,0 +1,76 @@
+//! What operators watch: lines in CloudWatch's embedded metric format, which CloudWatch reads off the log
+//! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// The tracing target whose messages are whole lines of this format.
+pub const TARGET: &str = "metrics";
+
+const NAMESPACE: &str = "WaferMetrics";
+
+/// The unit of a metric, by CloudWatch's name.
+#[derive(Clone, Copy, Debug)]
+pub enum Unit {
+    Count,
+    Bytes,
+    Seconds,
+    Milliseconds,
+}
+
+/// One line: metrics of a function at a time.
+#[derive(Clone, Debug)]
+pub struct EmfLine {
+    at: Timestamp,
+    directives: Vec<Value>,
+    members: Map<String, Value>,
+}
+
+impl EmfLine {
+    /// No metrics yet, of the function that Lambda knows by that name.
+    #[must_use]
+    pub fn new(function: &str, at: Timestamp) -> Self {
+        let members = Map::from_iter([("Function".to_owned(), function.into())]);
+        Self { at, directives: Vec::new(), members }
+    }
+
+    /// Adds metrics under the dimension `Function`; one without a value is left out.
+    #[must_use]
+    pub fn with(self, metrics: &[(&str, Unit, Option<u64>)]) -> Self {
+        self.under(&["Function"], metrics)
+    }
+
+    /// Adds a count of one under the dimensions `Function` and `Code`.
+    #[must_use]
+    pub fn with_one_by_code(mut self, name: &str, code: &str) -> Self {
+        self.members.insert("Code".to_owned(), code.into());
+        self.under(&["Function", "Code"], &[(name, Unit::Count, Some(1))])
+    }
+
+    /// Adds a count by what caused it, under the dimensions `Function` and `Cause`.
+    #[must_use]
+    pub fn with_by_cause(mut self, name: &str, cause: &str, count: u64) -> Self {
+        self.members.insert("Cause".to_owned(), cause.into());
+        self.under(&["Function", "Cause"], &[(name, Unit::Count, Some(count))])
+    }
+
+    fn under(mut self, dimensions: &[&str], metrics: &[(&str, Unit, Option<u64>)]) -> Self {
+        let mut definitions = Vec::new();
+        for (name, unit, value) in metrics {
+            if let Some(value) = value {
+                definitions.push(json!({"Name": name, "Unit": format!("{unit:?}")}));
+                self.members.insert((*name).to_owned(), (*value).into());
+            }
+        }
+        self.directives.push(json!({"Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": definitions}));
+        self
+    }
+
+    /// Writes the line to the log.
+    pub fn emit(mut self) {
+        let about = json!({"Timestamp": self.at.as_millisecond(), "CloudWatchMetrics": self.directives});
+        self.members.insert("_aws".to_owned(), about);
+        let line = Value::Object(self.members).to_string();
+        tracing::info!(target: TARGET, "{line}");
+    }
+}

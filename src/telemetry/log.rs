@@ -1,0 +1,86 @@
+//! What a function's process says: log lines on standard output, one JSON object each, and its exit code.
+
+use std::process::ExitCode;
+
+use lambda_runtime::tracing::subscriber::filter::{FilterExt, filter_fn};
+use lambda_runtime::tracing::subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use lambda_runtime::tracing::subscriber::fmt::{self, FmtContext, MakeWriter};
+use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
+use lambda_runtime::tracing::subscriber::registry::LookupSpan;
+use lambda_runtime::tracing::subscriber::{EnvFilter, Layer, registry};
+use tracing::{Event, Level, Subscriber};
+
+use crate::error::chain;
+use crate::settings::SettingsError;
+use crate::telemetry::emf;
+
+/// A subscriber that writes the lines a filter lets through, `info` where there is none or it cannot be read.
+///
+/// Of other crates' lines, those below `info` are never let through: there the Lambda runtime and the AWS SDK write whole events
+/// and requests, with keys and their hashes.
+pub fn subscriber<W>(filter: Option<&str>, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'writer> MakeWriter<'writer> + Clone + Send + Sync + 'static,
+{
+    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
+    let lines = fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_target(false)
+        .with_writer(writer.clone())
+        .with_filter(filter.and(filter_fn(|line| {
+            line.target() != emf::TARGET
+                && (line.target().starts_with(env!("CARGO_CRATE_NAME")) || *line.level() <= Level::INFO)
+        })));
+    // Alarms depend on these lines, so RUST_LOG does not filter them.
+    let metrics = fmt::layer()
+        .event_format(MessageOnly)
+        .with_writer(writer)
+        .with_filter(filter_fn(|line| line.target() == emf::TARGET));
+    registry().with(lines).with(metrics)
+}
+
+/// Writes an event's message, and nothing else, on a line.
+struct MessageOnly;
+
+impl<S, N> FormatEvent<S, N> for MessageOnly
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        context.format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}
+
+/// Sends all log lines of the process to standard output.
+pub fn start(filter: Option<&str>) {
+    // It fails only where a subscriber is set already, which then does the same.
+    let _ = tracing::subscriber::set_global_default(subscriber(filter, std::io::stdout));
+}
+
+/// Names every fault of the settings; the exit code is 1.
+pub fn refuse_to_start(faults: &SettingsError) -> ExitCode {
+    start(None);
+    tracing::error!(cause = %faults, "settings refused");
+    ExitCode::FAILURE
+}
+
+/// How the runtime ended: it does so only when it cannot go on.
+pub fn exit(ended: Result<(), lambda_runtime::Error>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(cause = chain(error.as_ref()), "runtime ended");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,1 @@
+"""The local Athena beside a real Trino."""
