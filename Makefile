@@ -2,7 +2,7 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench trino lock \
+.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench bench-refresh trino lock \
   conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test test-deploy
 
 help: ## this list
@@ -83,6 +83,11 @@ lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
 	cd requirements && for source in *.in; do $(LINT)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source \
 	  || exit; done
+
+# The refresh of large fleets, optimised: it is built by itself, and shares nothing with the rest. About an hour.
+# ENDPOINTS="200,2000,5000" are the fleets to try.
+bench-refresh: ## the refresh of large fleets
+	cargo bench --locked --bench refresh
 
 # --- The client kit: docs/clients.md ---
 

@@ -1,6 +1,7 @@
-//! An Athena over rows that a test delivers. It runs no SQL: it knows the refresh's queries, and reads their bounds off
-//! the text.
+//! Athenas that run no SQL: one over rows that a test delivers, one over a fleet too large to hold. They know the refresh's queries
+//! and read the bounds off their text.
 
+mod fleet;
 mod query;
 mod result;
 
@@ -14,6 +15,7 @@ use athena_endpoint::{Answer, Athena, Engine};
 use jiff::Timestamp;
 
 pub use athena_endpoint::{Cause, Failure};
+pub use fleet::Fleet;
 pub use query::{Kind, Query};
 
 use crate::clock::Clock;

@@ -16,10 +16,7 @@ use crate::failure::{Cause, Failure};
 /// Queries beyond these wait as `QUEUED`.
 const RUNNING_AT_ONCE: usize = 4;
 
-/// Finished executions are forgotten beyond this number…
-const FINISHED_KEPT: usize = 1_000;
-
-/// …and at this age. Athena keeps them for 45 days, but in no one's memory.
+/// Finished executions are forgotten at this age, too. Athena keeps them for 45 days, but in no one's memory.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// Every execution that is still known.
@@ -89,12 +86,14 @@ struct Shared {
     known: Mutex<VecDeque<Execution>>,
     turns: Semaphore,
     clock: Clock,
+    finished_kept: usize,
 }
 
 impl Executions {
-    /// None yet.
-    pub fn new(clock: Clock) -> Self {
-        Self { shared: Arc::new(Shared { known: Mutex::default(), turns: Semaphore::new(RUNNING_AT_ONCE), clock }) }
+    /// None yet; so many that are finished will be kept.
+    pub fn new(clock: Clock, finished_kept: usize) -> Self {
+        let turns = Semaphore::new(RUNNING_AT_ONCE);
+        Self { shared: Arc::new(Shared { known: Mutex::default(), turns, clock, finished_kept }) }
     }
 
     /// Runs `job` in the background and returns the id to ask for it by; a token seen before
@@ -118,7 +117,7 @@ impl Executions {
             return same.then(|| earlier.id.clone()).ok_or(ExecutionError::TokenReused);
         }
         let now = (self.shared.clock)();
-        forget_old(&mut known, now);
+        forget_old(&mut known, now, self.shared.finished_kept);
         let id = Uuid::new_v4().to_string();
         let task = tokio::spawn(Arc::clone(&self.shared).run(id.clone(), job));
         known.push_back(Execution {
@@ -225,9 +224,9 @@ fn panic_message(error: JoinError) -> String {
     format!("the query engine panicked: {message}")
 }
 
-fn forget_old(known: &mut VecDeque<Execution>, now: Timestamp) {
+fn forget_old(known: &mut VecDeque<Execution>, now: Timestamp, finished_kept: usize) {
     let finished = known.iter().filter(|execution| execution.ended_at.is_some()).count();
-    let mut excess = (finished + 1).saturating_sub(FINISHED_KEPT);
+    let mut excess = (finished + 1).saturating_sub(finished_kept);
     known.retain(|execution| {
         let Some(ended_at) = execution.ended_at else {
             return true;
@@ -244,8 +243,10 @@ mod tests {
 
     use super::*;
 
+    const FINISHED_KEPT: usize = 20;
+
     fn executions() -> Executions {
-        Executions::new(Arc::new(Timestamp::now))
+        Executions::new(Arc::new(Timestamp::now), FINISHED_KEPT)
     }
 
     fn query(sql: &str) -> Submission {
@@ -261,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn every_time_of_an_execution_is_the_clocks() {
         let noon: Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
-        let executions = Executions::new(Arc::new(move || noon));
+        let executions = Executions::new(Arc::new(move || noon), FINISHED_KEPT);
         let id = executions.start(query("1"), ready(Ok(Answer::default()))).unwrap();
         reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
         let times = executions.read(&id, |execution| (execution.submitted_at, execution.began_at, execution.ended_at));
@@ -322,9 +323,9 @@ mod tests {
         reaches(&executions, &id, |state| matches!(state, State::Succeeded(_))).await;
         let mut known = executions.shared.known();
         let ended_at = known[0].ended_at.unwrap();
-        forget_old(&mut known, ended_at + KEPT_FOR - Duration::from_millis(1));
+        forget_old(&mut known, ended_at + KEPT_FOR - Duration::from_millis(1), FINISHED_KEPT);
         assert_eq!(known.len(), 1);
-        forget_old(&mut known, ended_at + KEPT_FOR);
+        forget_old(&mut known, ended_at + KEPT_FOR, FINISHED_KEPT);
         assert_eq!(known.len(), 0);
     }
 }

@@ -41,6 +41,9 @@ pub trait Engine: Send + Sync + 'static {
     fn run(&self, query: &str, database: Option<&str>) -> impl Future<Output = Result<Answer, Failure>> + Send;
 }
 
+/// Queries that are finished are forgotten beyond this number, unless told otherwise.
+const FINISHED_KEPT: usize = 1_000;
+
 /// The endpoint, before it serves.
 pub struct Athena<E> {
     engine: Arc<E>,
@@ -53,12 +56,15 @@ impl<E: Engine> Athena<E> {
     /// Over an engine, at the times that `clock` tells.
     #[must_use]
     pub fn new(engine: E, clock: Clock) -> Self {
-        Self {
-            engine: Arc::new(engine),
-            executions: Executions::new(Arc::clone(&clock)),
-            clock,
-            page_delay: Duration::ZERO,
-        }
+        let executions = Executions::new(Arc::clone(&clock), FINISHED_KEPT);
+        Self { engine: Arc::new(engine), executions, clock, page_delay: Duration::ZERO }
+    }
+
+    /// Keeps no more than so many finished queries, for results that are large.
+    #[must_use]
+    pub fn keeping(mut self, finished: usize) -> Self {
+        self.executions = Executions::new(Arc::clone(&self.clock), finished);
+        self
     }
 
     /// Answers each page of results after so long.

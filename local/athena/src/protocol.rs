@@ -279,14 +279,13 @@ pub fn results(execution: &Execution, page: &Page) -> Result<Value, Fault> {
     if page.from >= total {
         return Err(invalid("NextToken is invalid"));
     }
-    let header = result.columns.iter().map(|column| datum(Some(&column.name))).collect();
-    let rows = result.rows.iter().map(|cells| cells.iter().map(|cell| datum(cell.as_deref())).collect());
-    let shown: Vec<Value> = std::iter::once(header)
-        .chain(rows)
-        .skip(page.from)
-        .take(page.size)
-        .map(|data: Vec<Value>| json!({ "Data": data }))
-        .collect();
+    // The header is the first row. Rows that are not shown cost nothing, or each page would cost more than the one before.
+    let from = page.from.saturating_sub(1);
+    let to = (page.from + page.size - 1).min(result.rows.len());
+    let header = || result.columns.iter().map(|column| datum(Some(&column.name))).collect();
+    let header: Option<Vec<Value>> = (page.from == 0).then(header);
+    let rows = result.rows[from..to].iter().map(|cells| cells.iter().map(|cell| datum(cell.as_deref())).collect());
+    let shown: Vec<Value> = header.into_iter().chain(rows).map(|data| json!({ "Data": data })).collect();
     let next = page.from + shown.len();
     let columns: Vec<Value> = result.columns.iter().map(column_info).collect();
     let mut reply = json!({

@@ -22,7 +22,7 @@ const ZERO_BUCKET: i32 = -80_000;
 const MINUTE_MS: i64 = 60_000;
 
 /// What is said to be read for each row.
-const ROW_BYTES: u64 = 100;
+pub const ROW_BYTES: u64 = 100;
 
 /// The answer to a query over the rows of the folders it reads, of so many endpoints at most.
 pub fn answer<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>, endpoints: usize) -> Answer {
@@ -31,7 +31,7 @@ pub fn answer<'a>(query: &Query, rows: impl Iterator<Item = &'a Row>, endpoints:
     let result = match query.kind {
         Kind::Minutes => minutes(rows, endpoints),
         Kind::Seal => seal(query, &rows, endpoints),
-        Kind::Count => result_set(&["requests"], vec![vec![Some(rows.kept.len().to_string())]]),
+        Kind::Count => count(rows.kept.len()),
     };
     Answer { result, scanned_bytes }
 }
@@ -160,7 +160,7 @@ impl Figures {
     }
 }
 
-const MINUTE_COLUMNS: [&str; 16] = [
+pub const MINUTE_COLUMNS: [&str; 16] = [
     "endpoint",
     "minute",
     "status_codes",
@@ -179,6 +179,15 @@ const MINUTE_COLUMNS: [&str; 16] = [
     "speed_counts",
 ];
 
+pub const SEAL_COLUMNS: [&str; 3] = ["endpoint", "requests", "requests_day_before"];
+
+/// The line of a minute that holds these rows, without its endpoint and its time.
+pub fn figures<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Option<String>> {
+    let mut minute = Minute::default();
+    rows.into_iter().for_each(|row| minute.add(&Figures::of(row)));
+    minute.line(None, None).split_off(2)
+}
+
 fn minutes(mut rows: Rows, endpoints: usize) -> ResultSet {
     rows.limit(endpoints);
     let mut minutes: BTreeMap<(String, i64), Minute> = BTreeMap::new();
@@ -189,13 +198,18 @@ fn minutes(mut rows: Rows, endpoints: usize) -> ResultSet {
         .into_iter()
         .map(|((host, minute), summary)| {
             let minute = Timestamp::from_millisecond(minute * MINUTE_MS).unwrap();
-            summary.line(Some(host), Some(minute.strftime("%Y-%m-%d %H:%M:%S.000").to_string()))
+            summary.line(Some(host), Some(sql_time(minute)))
         })
         .collect();
     if rows.skipped > 0 {
         lines.push(Minute { statuses: BTreeMap::from([(0, rows.skipped)]), ..Minute::default() }.line(None, None));
     }
     result_set(&MINUTE_COLUMNS, lines)
+}
+
+/// As Athena prints a time.
+pub fn sql_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S.000").to_string()
 }
 
 /// One endpoint's minute.
@@ -287,10 +301,14 @@ fn seal(query: &Query, rows: &Rows, most: usize) -> ResultSet {
         let [requests, day_before] = requests.map(|requests| Some(requests.to_string()));
         vec![Some(host.to_owned()), requests, day_before]
     };
-    result_set(&["endpoint", "requests", "requests_day_before"], endpoints.into_iter().map(line).collect())
+    result_set(&SEAL_COLUMNS, endpoints.into_iter().map(line).collect())
 }
 
-fn result_set(columns: &[&str], rows: Vec<Vec<Option<String>>>) -> ResultSet {
+pub fn count(requests: usize) -> ResultSet {
+    result_set(&["requests"], vec![vec![Some(requests.to_string())]])
+}
+
+pub fn result_set(columns: &[&str], rows: Vec<Vec<Option<String>>>) -> ResultSet {
     let athena_type = |name: &str| match name {
         "endpoint" => "varchar",
         "minute" => "timestamp",
