@@ -2,8 +2,8 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench bench-refresh trino lock \
-  conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test test-deploy
+.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench bench-refresh \
+  trino lock conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test test-deploy
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,11 @@ advisories: target/python/lint/ready ## known vulnerabilities of the dependencie
 bench: ## the refresh on a day of 1 and of 10 million rows
 	cargo bench --workspace --locked --profile dev --bench scale
 
+# The refresh of large fleets, optimised: it is built by itself, and shares nothing with the rest. About an hour.
+# ENDPOINTS="200,2000,5000" are the fleets to try.
+bench-refresh: ## the refresh of large fleets
+	cargo bench --locked --bench refresh
+
 # It needs Java 24 or later, and Maven to get Trino. TRINO_CACHE is where Trino is kept.
 trino: target/python/trino/ready ## the local Athena against a real Trino
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
@@ -83,11 +88,6 @@ lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
 	cd requirements && for source in *.in; do $(LINT)/bin/uv pip compile --quiet --universal --python-version 3.11 \
 	  --generate-hashes --custom-compile-command 'make lock' $(LOCK_ARGS) --output-file $${source%.in}.txt $$source \
 	  || exit; done
-
-# The refresh of large fleets, optimised: it is built by itself, and shares nothing with the rest. About an hour.
-# ENDPOINTS="200,2000,5000" are the fleets to try.
-bench-refresh: ## the refresh of large fleets
-	cargo bench --locked --bench refresh
 
 # --- The client kit: docs/clients.md ---
 
