@@ -96,8 +96,8 @@ impl Intercept for Calls {
     }
 }
 
-/// A transaction without its token. It is for answers that are lost, which none is here, and at each transaction dynoxide goes
-/// through the tokens of all those of the last ten minutes.
+/// A transaction without its token. That is for answers that are lost, and here none is; and at each transaction dynoxide
+/// goes through the tokens of all those of the last ten minutes.
 fn without_token(body: &str) -> Option<String> {
     const TOKEN: &str = ",\"ClientRequestToken\":\"";
     let (before, after) = body.split_once(TOKEN)?;

@@ -29,8 +29,8 @@ const RUN_TIME: Duration = Duration::from_secs(50);
 /// Figures up to this age are answered.
 const MAX_STALENESS_SECONDS: i64 = 600;
 
-/// A time at which one hour is sealed soon; in the second of a minute that is worst, since a run a second later would read a
-/// minute more.
+/// A time at which one hour is sealed soon; in the second of a minute that is worst, since a run a second later would
+/// read a minute more.
 fn start() -> Timestamp {
     "2026-11-24T20:58:29Z".parse().unwrap()
 }

@@ -1,7 +1,8 @@
 //! The refresh of large fleets, minute by minute: a first fill, and the usual hour after it with its seal. Figures for
 //! docs/numbers.md.
 //!
-//! `ENDPOINTS` holds the fleets to try, separated by commas; `FILL` and `USUAL` how many minutes each is filled and then followed.
+//! `ENDPOINTS` holds the fleets to try, separated by commas; `FILL` how many minutes are filled first, and `USUAL` how
+//! many are followed then.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 

@@ -9,8 +9,8 @@ use crate::calls::Counts;
 use crate::usage::Processor;
 
 pub const HEADING: &str = "\
-| endpoints | run | runs | failed | unfinished | median s | slowest s | CPU s, median | most | waited for a CPU s, median | most \
-| items written | transactions | reads | memory MB | lag at most s |
+| endpoints | run | runs | failed | unfinished | median s | slowest s | CPU s, median | most \
+| waited for a CPU s, median | most | items written | transactions | reads | memory MB | lag at most s |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Athenas that run no SQL: one over rows that a test delivers, one over a fleet too large to hold. They know the refresh's queries
-//! and read the bounds off their text.
+//! Athenas that run no SQL: one over rows that a test delivers, one over a fleet too large to hold. They know the
+//! refresh's queries, and read the bounds off their text.
 
 mod fleet;
 mod query;

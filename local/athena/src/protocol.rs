@@ -279,7 +279,8 @@ pub fn results(execution: &Execution, page: &Page) -> Result<Value, Fault> {
     if page.from >= total {
         return Err(invalid("NextToken is invalid"));
     }
-    // The header is the first row. Rows that are not shown cost nothing, or each page would cost more than the one before.
+    // The header is the first row. Rows that are not shown cost nothing, else a page would cost more than the one
+    // before.
     let from = page.from.saturating_sub(1);
     let to = (page.from + page.size - 1).min(result.rows.len());
     let header = || result.columns.iter().map(|column| datum(Some(&column.name))).collect();

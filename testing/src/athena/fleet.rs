@@ -1,5 +1,5 @@
-//! An Athena over the logs of a fleet that is too large to hold: what a minute of an endpoint has is made up as it is asked for,
-//! the same each time.
+//! An Athena over the logs of a fleet that is too large to hold: what a minute of an endpoint has is made up as it is
+//! asked for, the same each time.
 
 use std::net::SocketAddr;
 use std::ops::Range;
