@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod athena;
-mod disturbances;
 mod figures;
 mod http;
 mod logs;
