@@ -95,14 +95,8 @@ impl Run<'_> {
         self.report.scanned_bytes += answer.scanned_bytes;
         check_clock(asked_at, answer.submitted_at)?;
         let submitted_at = answer.submitted_at;
-        let store = Store {
-            refresh: self.refresh,
-            range: piece,
-            as_of: submitted_at,
-            trusts_cache: self.trusts_cache,
-            hours,
-            by,
-        };
+        let cached_through = self.trusts_cache.then_some(self.mark.through);
+        let store = Store { refresh: self.refresh, range: piece, as_of: submitted_at, cached_through, hours, by };
         let mut endpoints = Endpoints::new(store);
         let (mut skipped, mut rows, mut last_row) = (0, 0, None);
         let mut page = answer.page(by).await?;

@@ -37,7 +37,8 @@ pub struct Store<'a> {
     pub refresh: &'a Refresh,
     pub range: &'a Range<Minute>,
     pub as_of: Timestamp,
-    pub trusts_cache: bool,
+    /// Up to where minutes have been read before; `None` where the write cache is not to be asked.
+    pub cached_through: Option<Minute>,
     pub hours: Hours,
     pub by: Instant,
 }
@@ -128,10 +129,8 @@ impl Store<'_> {
 
     /// The comparison by what this instance knows without asking.
     fn known(&self, endpoint: &Host, read: &[(Minute, Summary)]) -> Option<Comparison> {
-        if !self.trusts_cache || self.hours != Hours::Leave {
-            return None;
-        }
-        let known = self.refresh.cache().lookup(endpoint, self.range, read)?;
+        let through = self.cached_through.filter(|_| self.hours == Hours::Leave)?;
+        let known = self.refresh.cache().lookup(endpoint, self.range, through, read)?;
         let new: Vec<_> = known.new.iter().filter_map(|place| read.get(*place).cloned()).collect();
         let mut changes = changes(&new, self.range, &BTreeMap::new(), known.total.as_ref(), self.as_of);
         changes.unchanged = known.unchanged as u64;

@@ -24,8 +24,8 @@ pub struct WriteCache {
 
 #[derive(Debug)]
 struct Entry {
-    /// From here on every stored minute is known.
-    from: Minute,
+    /// Every stored minute of these is known.
+    known: Range<Minute>,
     minutes: HashMap<Minute, u64>,
     /// Encoded, since that is small.
     total: Option<Versioned<Vec<u8>>>,
@@ -64,10 +64,18 @@ impl WriteCache {
         self.watermark_version = None;
     }
 
-    /// What is known of the minutes of an endpoint that were read in a range; `None` where the store must be asked, since a
-    /// stored minute is unknown, differs from what was read, or was not read at all.
-    pub fn lookup(&self, endpoint: &Host, range: &Range<Minute>, read: &[(Minute, Summary)]) -> Option<Known> {
-        let entry = self.entries.get(endpoint).filter(|entry| entry.from <= range.start)?;
+    /// What is known of the minutes of an endpoint that were read in a range, of which those from `through` on were never read
+    /// before; `None` where the store must be asked, since a stored minute is unknown, differs from what was read, or was not
+    /// read at all.
+    pub fn lookup(
+        &self,
+        endpoint: &Host,
+        range: &Range<Minute>,
+        through: Minute,
+        read: &[(Minute, Summary)],
+    ) -> Option<Known> {
+        let is_known = |known: &Range<Minute>| known.start <= range.start && range.end.min(through) <= known.end;
+        let entry = self.entries.get(endpoint).filter(|entry| is_known(&entry.known))?;
         let mut known = Known { unchanged: 0, new: Vec::new(), total: None };
         for (place, (minute, summary)) in read.iter().enumerate() {
             match entry.minutes.get(minute) {
@@ -96,11 +104,13 @@ impl WriteCache {
         total: Option<&Versioned<Total>>,
     ) {
         let total = total.map(|total| Versioned { value: encode(&total.value), version: total.version });
-        let mut entry = self
-            .entries
-            .remove(endpoint)
-            .filter(|entry| entry.from <= range.start)
-            .unwrap_or_else(|| Entry { from: range.start, minutes: HashMap::new(), total: None });
+        let joins = |known: &Range<Minute>| known.start <= range.start && range.start <= known.end;
+        let mut entry = self.entries.remove(endpoint).filter(|entry| joins(&entry.known)).unwrap_or_else(|| Entry {
+            known: range.clone(),
+            minutes: HashMap::new(),
+            total: None,
+        });
+        entry.known.end = entry.known.end.max(range.end);
         entry.minutes.extend(minutes.map(|(minute, summary)| (minute, digest_of(summary))));
         entry.total = total;
         let bytes = entry.total.as_ref().map_or(0, |total| total.value.len()) + entry.minutes.len() * DIGEST_BYTES;

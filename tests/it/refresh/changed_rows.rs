@@ -1,6 +1,7 @@
 //! Logs that say something else when they are read again.
 
 use testing::logs::Row;
+use wafer_metrics::watermark::{Stride, Watermark};
 
 use super::fixture::{Fixture, at, minutes, seconds};
 use super::items::Items;
@@ -94,4 +95,31 @@ async fn rows_without_a_request_id_are_all_different() {
     let refresh = fixture.refresh();
     fixture.clock.advance(seconds(70 * 60));
     assert_eq!(fixture.completes(&refresh).await.too_late_rows, 0);
+}
+
+#[tokio::test]
+async fn a_row_that_is_gone_is_noticed_also_where_minutes_are_read_in_small_steps() {
+    let fixture = Fixture::begun(at("2026-11-24T20:00:30"), &[HOST]).await;
+    let deliver = |minute: i64, arrived: i64| {
+        let start = at("2026-11-24T20:00:00");
+        let ended = start + minutes(minute) + seconds(7);
+        fixture
+            .athena
+            .deliver(start + minutes(arrived), vec![Row::ok(HOST, &format!("{minute}"), ended.as_millisecond())])
+    };
+    // Each minute but three has a row, and one of these has one that comes late.
+    let files: Vec<_> =
+        (0..20).filter(|minute| !(6..9).contains(minute)).map(|minute| deliver(minute, minute + 1)).collect();
+    fixture.run_until(&fixture.refresh(), at("2026-11-24T20:12:30")).await;
+    deliver(6, 13);
+    fixture.athena.delete(files[5]);
+    // A cold instance that reads two minutes at a time, then four: those from 20:05 on at once.
+    let rollups = fixture.rollups();
+    let found = rollups.watermark().await.unwrap().unwrap();
+    let stride = Stride::from_minutes(2).unwrap();
+    rollups.put_watermark(&Watermark { stride, ..found.value }, Some(found.version)).await.unwrap().unwrap();
+    fixture.clock.advance(minutes(1));
+    fixture.completes(&fixture.refresh()).await;
+    fixture.check().await;
+    fixture.check_items().await;
 }

@@ -7,7 +7,7 @@ use testing::proxy::Fault;
 use wafer_metrics::error::chain;
 use wafer_metrics::model::host::Host;
 use wafer_metrics::model::window::Minute;
-use wafer_metrics::refresh::Refresh;
+use wafer_metrics::refresh::{Command, Refresh};
 use wafer_metrics::stores::rollups::{MinuteChange, PutOutcome, Transaction};
 
 use super::fixture::{Fixture, at, hours, minutes};
@@ -122,6 +122,31 @@ async fn a_run_that_stored_nothing_in_its_time_is_not_taken_for_a_good_one() {
 }
 
 #[tokio::test]
+async fn a_run_whose_time_is_up_while_it_stores_ends_and_the_next_goes_on_from_there() {
+    let start = at("2026-11-24T20:39:30");
+    let hosts: Vec<&'static str> =
+        (0..20).map(|number| &*Box::leak(format!("h{number}.example").into_boxed_str())).collect();
+    let fixture = Fixture::begun(start, &hosts).await;
+    fixture.deliver(start, start + hours(1), 40);
+    let refresh = fixture.refresh();
+    fixture.clock.advance(minutes(2));
+    fixture.completes(&refresh).await;
+    fixture.clock.advance(minutes(1));
+    // Less than all endpoints of the minute.
+    fixture.to_dynamodb.step(20);
+    let (report, result) = fixture.run_unseen(&fixture.refresh(), Command::CatchUp, Duration::from_millis(700)).await;
+    result.unwrap_err();
+    assert!(!report.complete, "{report:?}");
+    fixture.to_dynamodb.given_up().await;
+    fixture.to_dynamodb.run();
+    fixture.observe().await;
+    let report = fixture.completes(&fixture.refresh()).await;
+    assert!(report.items_unchanged > 0, "{report:?}");
+    fixture.check().await;
+    fixture.check_items_and_totals().await;
+}
+
+#[tokio::test]
 async fn a_dynamodb_that_fails_leaves_the_watermark_and_the_next_run_makes_it_good() {
     let (fixture, refresh) = fixture().await;
     let (mark, as_of) = (fixture.mark().await, [fixture.clock.now() - minutes(1), fixture.clock.now()]);
@@ -162,9 +187,10 @@ async fn an_older_run_that_ends_late_overwrites_nothing_newer() {
     let (older, way) = fixture.another_refresh().await;
     way.step(5);
     let clock = wafer_metrics::clock::Clock::start(fixture.clock.now());
-    let running = tokio::spawn(async move {
-        older.run(wafer_metrics::refresh::Command::CatchUp, clock, clock.started() + Duration::from_secs(50)).await
-    });
+    let running =
+        tokio::spawn(
+            async move { older.run(Command::CatchUp, clock, clock.started() + Duration::from_secs(50)).await },
+        );
     way.held().await;
     fixture.clock.advance(minutes(1));
     let ended = (fixture.clock.now() - minutes(6)).as_millisecond();

@@ -7,7 +7,7 @@ use testing::dynamodb::tables::ROLLUPS;
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::RefreshError;
 
-use super::fixture::{Fixture, at, hours, minutes};
+use super::fixture::{Fixture, at, hours, minutes, seconds};
 use super::items::Items;
 use super::tally::{COARSE, Tally, requests};
 
@@ -111,6 +111,27 @@ async fn check_but_for(fixture: &Fixture, lost: &std::ops::Range<Minute>) -> Tal
     expected.add(&Tally::of(requests(&arrived, HOST, from, at("2026-11-10T10:20:00").as_millisecond()), COARSE));
     assert_eq!(items.totals[HOST], expected);
     expected
+}
+
+#[tokio::test]
+async fn outages_that_begin_and_end_at_any_minute_of_an_hour_are_caught_up_whole_by_one_run() {
+    let start = at("2026-11-24T20:07:30");
+    let fixture = Fixture::begun(start, &HOSTS).await;
+    fixture.deliver(start, start + hours(62), 120);
+    let refresh = fixture.refresh();
+    fixture.run_until(&refresh, start + minutes(3)).await;
+    // The first began just after an hour into which rows might still come.
+    let lengths =
+        [122, 1, 7, 59, 61, 1_500, 3, 61, 52, 67, 9, 70, 64, 58, 63, 121, 11, 73, 60, 120, 8, 66, 49, 2, 62, 75];
+    for length in lengths {
+        fixture.clock.advance(minutes(length));
+        fixture.check_since(fixture.clock.now() - minutes(length)).await;
+        fixture.completes(&refresh).await;
+        let target = Minute::floor(fixture.clock.now() - seconds(90));
+        assert_eq!(fixture.mark().await.through, target, "after {length} minutes");
+        fixture.check().await;
+    }
+    fixture.check_items_and_totals().await;
 }
 
 #[tokio::test]
