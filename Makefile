@@ -140,7 +140,7 @@ check-template: target/python/deploy/ready ## lints the template
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
-rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes of it
+rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
 	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
 EVENT ?= events/scrape.json

@@ -249,7 +249,7 @@ def counts_late_rows(deployment: Deployment, through: int) -> None:
 
 def counts_a_recomputed_hour(deployment: Deployment) -> None:
     """An hour that was sealed long ago."""
-    minute = utc_now().replace(minute=30) - timedelta(hours=5)
+    minute = utc_now().replace(minute=30, second=0, microsecond=0) - timedelta(hours=5)
     deployment.logs.put_late(minute, timedelta(0))
     start = minute.replace(minute=0)
     examples = {

@@ -13,9 +13,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
-use local_stack::functions;
-use local_stack::log_writer;
-use local_stack::traffic::Row;
+use local_stack::demo::log_writer;
+use local_stack::demo::traffic::Row;
+use local_stack::lambdas;
 use serde_json::{Value, json};
 use testing::dynamodb::{self, tables};
 use testing::{listen, sdk_config};
@@ -77,7 +77,7 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
         let athena_clock = testing::clock::Clock::new(now());
-        let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
+        let engine = DataFusion::new(folder.path(), lambdas::DATABASE, lambdas::REQUEST_LOGS).unwrap();
         tokio::spawn(Athena::new(engine, athena_clock.shared()).serve(listener));
         let rollups = RollupWriter::new(client(database), tables::ROLLUPS.to_owned());
         let through = Minute::floor(now()).plus(-3 - i64::try_from(RUNS).unwrap());
@@ -137,7 +137,7 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
         }
     }
     rollups.put_watermark(&watermark(through, sealed), None).await.unwrap();
-    let scrape = Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), &dynamodb);
+    let scrape = Service::new(ScrapeSettings::from_lookup(lambdas::setting).unwrap(), &dynamodb);
     let mut times = Vec::new();
     for run in 0..=20 {
         times.push(scraped(&scrape, &dynamodb, &hosts, run).await);
@@ -254,7 +254,7 @@ fn write(folder: &Path, hosts: &[&'static str], from: Timestamp, to: Timestamp, 
 }
 
 fn refresher(database: SocketAddr, athena: SocketAddr) -> Refresh {
-    let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
+    let settings = RefreshSettings::from_lookup(lambdas::setting).unwrap();
     Refresh::new(settings, aws::athena(&sdk_config(athena)), Polling::default(), client(database))
 }
 

@@ -23,12 +23,13 @@ use wafer_metrics::settings::SettingsError;
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::rollups::RollupWriter;
 
+use crate::demo::log_writer::LogWriteError;
+use crate::demo::trace::{Trace, TraceError};
+use crate::demo::traffic::{CHAT, CODE, Traffic};
 use crate::demo::{Demo, FILLED_HOURS};
-use crate::functions::{DATABASE, Functions, REQUEST_LOGS, sdk_config};
-use crate::log_writer::LogWriteError;
-use crate::trace::{Trace, TraceError};
-use crate::traffic::{CHAT, CODE, Traffic};
-use crate::{demo_keys, front, heartbeats};
+use crate::demo::{heartbeats, keys};
+use crate::gateway;
+use crate::lambdas::{DATABASE, Lambdas, REQUEST_LOGS, sdk_config};
 
 /// How often new log files appear.
 const LOGS_EVERY: Duration = Duration::from_secs(10);
@@ -108,7 +109,7 @@ pub struct Stack {
     athena_url: String,
     dynamodb: aws_sdk_dynamodb::Client,
     database: Option<DynamoDb>,
-    functions: Arc<Functions>,
+    functions: Arc<Lambdas>,
     demo: Option<Demo>,
     clock: Clock,
     servers: JoinSet<io::Result<()>>,
@@ -155,8 +156,8 @@ impl Stack {
         };
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(&dynamodb_url));
         tables::create(&dynamodb).await.map_err(|error| StackError::Refused(chain(&error)))?;
-        demo_keys::put(&dynamodb).await.map_err(|error| StackError::Refused(chain(&*error)))?;
-        let functions = Arc::new(Functions::new(&dynamodb_url, &athena_url)?);
+        keys::put(&dynamodb).await.map_err(|error| StackError::Refused(chain(&*error)))?;
+        let functions = Arc::new(Lambdas::new(&dynamodb_url, &athena_url)?);
         servers.spawn(serve(front_listener, Arc::clone(&functions), Arc::clone(&clock)));
         let demo = traffic.map(|traffic| Demo::new(traffic, folder, now));
         let mut stack = Self {
@@ -305,9 +306,9 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StackE
     Ok((listener, bound))
 }
 
-async fn serve(listener: TcpListener, functions: Arc<Functions>, clock: Clock) -> io::Result<()> {
+async fn serve(listener: TcpListener, functions: Arc<Lambdas>, clock: Clock) -> io::Result<()> {
     let now = Arc::clone(&clock);
-    front::serve(
+    gateway::serve(
         listener,
         move || now(),
         move |event| {

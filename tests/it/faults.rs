@@ -172,7 +172,7 @@ async fn a_database_that_refuses_connections_is_503() {
 }
 
 fn log_started() {
-    crate::log::start();
+    crate::captured_log::start();
 }
 
 #[tokio::test]

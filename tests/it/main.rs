@@ -2,16 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod captured_log;
 mod deadline;
+mod errors;
 mod faults;
-mod judgement;
 mod limiter;
-mod log;
-mod log_lines;
 mod negotiation;
 mod reads;
 mod refresh;
 mod refresh_log;
+mod scrape_log;
 mod setup;
 mod template;
 mod tidy;

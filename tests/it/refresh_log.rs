@@ -16,7 +16,7 @@ use wafer_metrics::settings::RefreshSettings;
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 
-use crate::log::lines_with;
+use crate::captured_log::lines_with;
 use crate::setup::*;
 
 /// What every run counts.

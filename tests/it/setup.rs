@@ -22,7 +22,7 @@ use wafer_metrics::settings::ScrapeSettings;
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::rollups::{MinuteChange, RollupWriter, Transaction};
 
-use crate::log;
+use crate::captured_log;
 
 pub const CHAT: &str = "chat.demo.example";
 pub const CODE: &str = "code.demo.example";
@@ -61,7 +61,7 @@ pub fn client(address: SocketAddr) -> Client {
 
 /// A DynamoDB endpoint with the four tables, a key of each kind, and a day of [`CHAT`].
 pub async fn dynamodb() -> SocketAddr {
-    log::start();
+    captured_log::start();
     let address = testing::dynamodb::start().await;
     let client = client(address);
     put_key(&client, DEDICATED_KEY, "dedicated", &[CHAT, "Code.Demo.Example"], &[]).await;

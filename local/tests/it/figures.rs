@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use testing::logs::Row;
 
+use crate::fixture::{Fixture, at, ms};
 use crate::logs::Columns;
-use crate::stage::{Stage, at, ms};
 
 const END: &str = "2026-11-24T20:14:00Z";
 const START: &str = "2026-11-23T20:14:00Z";
@@ -104,7 +104,7 @@ fn any_row(number: u64) -> Row {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_figure_is_right_whatever_the_rows_hold() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let rows: Vec<Row> = (0..6_000).map(any_row).collect();
     let mut files: BTreeMap<(i64, u64), Vec<Row>> = BTreeMap::new();
     for (number, row) in (0_u64..).zip(&rows) {
@@ -128,37 +128,37 @@ async fn every_figure_is_right_whatever_the_rows_hold() {
         let again = rows.iter().step_by(17).cloned().collect();
         let half = rows.split_off(rows.len() / 2);
         for rows in [rows, half, again, Vec::new()] {
-            stage.deliver_as(columns, hour * 3_600_000, rows);
+            fixture.deliver_as(columns, hour * 3_600_000, rows);
         }
     }
-    let report = stage.catch_up(&stage.refresher(), at(0)).await;
+    let report = fixture.catch_up(&fixture.refresher(), at(0)).await;
     assert_eq!(report.through, Some(ms(END) / 1000));
-    stage.check(&["a.example", "b.example", "one-label", "xn--bcher-kva.example", "0.1.2.3"], at(0)).await;
+    fixture.check(&["a.example", "b.example", "one-label", "xn--bcher-kva.example", "0.1.2.3"], at(0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_a_copy_only_where_endpoint_id_and_end_are_all_the_same() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let ended = ms("2026-11-24T20:10:00Z");
     let row = Row::ok("a.example", "1", ended);
     let unnamed = Row { request_id: None, ..row.clone() };
     let blank = Row::ok("a.example", "", ended);
     let others =
         [Row::ok("b.example", "1", ended), Row::ok("a.example", "2", ended), Row::ok("a.example", "1", ended + 1)];
-    stage.deliver(
+    fixture.deliver(
         ended,
         [row.clone(), row.clone(), unnamed.clone(), unnamed, blank.clone(), blank].into_iter().chain(others).collect(),
     );
-    stage.deliver(ended + 3_600_000, vec![row]);
-    stage.catch_up(&stage.refresher(), at(0)).await;
-    stage.check(&["a.example", "b.example"], at(0)).await;
-    let (_, text) = stage.scrape(&stage.scraper(), &["a.example"], at(0)).await;
+    fixture.deliver(ended + 3_600_000, vec![row]);
+    fixture.catch_up(&fixture.refresher(), at(0)).await;
+    fixture.check(&["a.example", "b.example"], at(0)).await;
+    let (_, text) = fixture.scrape(&fixture.scraper(), &["a.example"], at(0)).await;
     assert!(text.contains("wafer_requests_last_24h{endpoint=\"a.example\",status_class=\"2xx\"} 7\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_counts_in_the_minute_in_which_it_ended_and_no_other() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let edges = [
         START,
         END,
@@ -171,12 +171,12 @@ async fn a_request_counts_in_the_minute_in_which_it_ended_and_no_other() {
     for (number, edge) in edges.into_iter().enumerate() {
         for offset in [-1, 0, 1] {
             let ended = ms(edge) + offset;
-            stage.deliver(ended, vec![Row::ok("edge.example", &format!("{number} {offset}"), ended)]);
+            fixture.deliver(ended, vec![Row::ok("edge.example", &format!("{number} {offset}"), ended)]);
         }
     }
-    stage.catch_up(&stage.refresher(), at(0)).await;
-    stage.check(&["edge.example"], at(0)).await;
-    let (_, text) = stage.scrape(&stage.scraper(), &["edge.example"], at(0)).await;
+    fixture.catch_up(&fixture.refresher(), at(0)).await;
+    fixture.check(&["edge.example"], at(0)).await;
+    let (_, text) = fixture.scrape(&fixture.scraper(), &["edge.example"], at(0)).await;
     // 7 edges of 3 rows, less the one before the window and the two that are not before its end.
     assert!(text.contains("wafer_requests_last_24h{endpoint=\"edge.example\",status_class=\"2xx\"} 18\n"), "{text}");
     // Those about 20:12, but the one before it, those about 20:13, and the one before the end.
@@ -185,7 +185,7 @@ async fn a_request_counts_in_the_minute_in_which_it_ended_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_of_no_host_name_or_no_end_is_skipped_and_counted_and_every_other_endpoint_is_served() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let ended = ms("2026-11-24T20:10:00Z");
     let longest = [63, 63, 63, 61].map(|length| "l".repeat(length)).join(".");
     let too_long = format!("{longest}l");
@@ -210,16 +210,16 @@ async fn a_row_of_no_host_name_or_no_end_is_skipped_and_counted_and_every_other_
     rows.push(Row { ended_at_ms: None, ..Row::ok("good.example", "1", 0) });
     rows.push(Row::ok("good.example", "2", ended));
     rows.push(Row::ok(&longest, "3", ended));
-    stage.deliver(ended, rows);
-    let report = stage.catch_up(&stage.refresher(), at(0)).await;
-    stage.check(&["good.example", &longest, "idle.example"], at(0)).await;
+    fixture.deliver(ended, rows);
+    let report = fixture.catch_up(&fixture.refresher(), at(0)).await;
+    fixture.check(&["good.example", &longest, "idle.example"], at(0)).await;
     // A row without an end is met by each query that looks into its partition.
     assert!(report.skipped_rows >= 16, "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sums_past_2_to_the_53_are_exact() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let ended = ms("2026-11-24T19:10:00Z");
     let big = |number: i64| Row {
         input_tokens: Some(1_000_000_000_000),
@@ -227,36 +227,36 @@ async fn sums_past_2_to_the_53_are_exact() {
         cache_read_tokens: Some(999_999_999_997),
         ..Row::ok("big.example", &number.to_string(), ended + number * 100)
     };
-    stage.deliver(ended, (0..9_101).map(big).collect());
-    stage.catch_up(&stage.refresher(), at(0)).await;
-    stage.check(&["big.example"], at(0)).await;
-    let (_, text) = stage.scrape(&stage.scraper(), &["big.example"], at(0)).await;
+    fixture.deliver(ended, (0..9_101).map(big).collect());
+    fixture.catch_up(&fixture.refresher(), at(0)).await;
+    fixture.check(&["big.example"], at(0)).await;
+    let (_, text) = fixture.scrape(&fixture.scraper(), &["big.example"], at(0)).await;
     assert!(text.contains("wafer_output_tokens_last_24h{endpoint=\"big.example\"} 9100999999990899\n"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_endpoints_are_each_served() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let ended = ms("2026-11-24T20:05:00Z");
     let hosts: Vec<String> = (0..2_000).map(|number| format!("h{number}.example")).collect();
-    stage.deliver(
+    fixture.deliver(
         ended,
         hosts.iter().enumerate().map(|(number, host)| Row::ok(host, &number.to_string(), ended)).collect(),
     );
-    let report = stage.catch_up(&stage.refresher(), at(0)).await;
+    let report = fixture.catch_up(&fixture.refresher(), at(0)).await;
     assert_eq!(report.items_written, 2_000);
     let some: Vec<&str> = hosts.iter().step_by(97).map(String::as_str).collect();
-    stage.check(&some, at(0)).await;
+    fixture.check(&some, at(0)).await;
     // 2,000 rows and a header come in three pages; only the last range has any.
-    let pages = stage.athena.calls().iter().filter(|call| *call == "GetQueryResults").count();
+    let pages = fixture.athena.calls().iter().filter(|call| *call == "GetQueryResults").count();
     assert_eq!(pages, usize::try_from(report.queries).unwrap() + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_of_one_request_has_that_request_for_every_quantile() {
-    let mut stage = Stage::start().await;
+    let mut fixture = Fixture::start().await;
     let ended = ms("2026-11-24T20:13:59.999Z");
-    stage.deliver(ended, vec![Row::ok("one.example", "1", ended)]);
-    stage.catch_up(&stage.refresher(), at(0)).await;
-    stage.check(&["one.example"], at(0)).await;
+    fixture.deliver(ended, vec![Row::ok("one.example", "1", ended)]);
+    fixture.catch_up(&fixture.refresher(), at(0)).await;
+    fixture.check(&["one.example"], at(0)).await;
 }

@@ -5,9 +5,9 @@
 mod athena;
 mod athena_files;
 mod figures;
+mod fixture;
 mod http;
 mod logs;
 mod oracle;
 mod schema;
 mod stack;
-mod stage;

@@ -82,6 +82,21 @@ pub fn difference(text: &str, rows: &[Row], endpoint: &str) -> Option<String> {
     own.map(|series| format!("{endpoint}: {series} without a sample"))
 }
 
+/// What is wrong with a scrape's counts and sums of an endpoint, some of which have these rows and some those, which are more.
+pub fn out_of_bounds(text: &str, fewer: &[Row], more: &[Row], endpoint: &str) -> Option<String> {
+    let scraped = scraped(text, endpoint);
+    let window_end: i64 = scraped["wafer_metrics_window_end_timestamp_seconds"].parse().unwrap();
+    let most = figures(more, endpoint, window_end * 1000);
+    figures(fewer, endpoint, window_end * 1000).into_iter().find_map(|(series, least)| {
+        let (Value::Exact(least), Some(Value::Exact(most))) = (least, most.get(&series)) else { return None };
+        let value: u128 = scraped[&series].parse().unwrap();
+        let fits = least <= value && value <= *most;
+        (!fits).then(|| {
+            format!("{endpoint}: {series} is {value}, not from {least} to {most}, in the 24 h to {window_end}")
+        })
+    })
+}
+
 /// The value of each series of an endpoint, by name and labels after `endpoint`.
 fn scraped(text: &str, endpoint: &str) -> BTreeMap<String, String> {
     let own = format!("{{endpoint=\"{endpoint}\"");

@@ -40,18 +40,15 @@ impl Fixture {
     }
 }
 
-/// Since 8 days ago, with a request each quarter of an hour.
+/// Reads since 8 days ago, and a request every half an hour of the last 26 h.
 async fn eight_days() -> (Fixture, Refresh) {
-    let (start, now) = (at("2026-11-16T18:10:30"), at("2026-11-24T20:15:30"));
-    let fixture = Fixture::begun(start, &HOSTS).await;
-    fixture.deliver(start, now + hours(3), 3_600);
+    let now = at("2026-11-24T20:15:30");
+    let fixture = Fixture::begun_since(now - hours(8 * 24), now - hours(26), &HOSTS).await;
+    fixture.deliver(now - hours(26), now + hours(3), 1_800);
     let refresh = fixture.refresh();
-    for later in [0, 4 * DAY, 0] {
-        fixture.clock.advance(minutes(later));
-        fixture.catch_up(&refresh).await;
-    }
     fixture.clock.set(now);
     fixture.catch_up(&refresh).await;
+    fixture.clock.set(now);
     (fixture, refresh)
 }
 

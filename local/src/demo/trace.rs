@@ -12,9 +12,9 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 const CHAT: (&str, &[u8]) =
-    ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_conv.csv.gz"));
+    ("AzureLLMInferenceTrace_conv.csv.gz", include_bytes!("../../data/AzureLLMInferenceTrace_conv.csv.gz"));
 const CODE: (&str, &[u8]) =
-    ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../data/AzureLLMInferenceTrace_code.csv.gz"));
+    ("AzureLLMInferenceTrace_code.csv.gz", include_bytes!("../../data/AzureLLMInferenceTrace_code.csv.gz"));
 
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];

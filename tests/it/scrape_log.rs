@@ -2,7 +2,7 @@
 
 use testing::proxy::{Fault, Proxy};
 
-use crate::log::lines_with;
+use crate::captured_log::lines_with;
 use crate::setup::*;
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use wafer_metrics::answer::Service;
 
 use crate::setup::*;
 
-async fn stage() -> (Service, Proxy) {
+async fn fixture() -> (Service, Proxy) {
     let proxy = Proxy::to(dynamodb().await).await;
     (scrape(&client(proxy.address)), proxy)
 }
@@ -15,7 +15,7 @@ const READS: [&str; 6] =
 
 #[tokio::test]
 async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     let good = Event::scrape;
     let key = "GetItem api_keys";
     for (what, event, status, code, calls) in [
@@ -78,7 +78,7 @@ async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
 
 #[tokio::test]
 async fn a_scrape_costs_one_read_of_the_key_one_write_and_the_reads_of_its_endpoints() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     assert_eq!(call(&scrape, &Event::scrape(), now()).await.status, 200);
     let mut calls = proxy.calls();
     assert_eq!(calls.remove(0), "GetItem api_keys");
@@ -96,7 +96,7 @@ async fn a_scrape_costs_one_read_of_the_key_one_write_and_the_reads_of_its_endpo
 
 #[tokio::test]
 async fn each_refusal_is_whole() {
-    let (scrape, _) = stage().await;
+    let (scrape, _) = fixture().await;
     let good = Event::scrape;
     insta::assert_snapshot!(call(&scrape, &good().path("/"), now()).await.shown(), @r#"
         404
@@ -152,7 +152,7 @@ async fn each_refusal_is_whole() {
 
 #[tokio::test]
 async fn each_failure_and_the_exposition_are_whole() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     let good = Event::scrape;
     proxy.breaks("GetItem api_keys", testing::proxy::Fault::server_error());
     insta::assert_snapshot!(call(&scrape, &good(), now()).await.shown(), @r#"
@@ -164,13 +164,13 @@ async fn each_failure_and_the_exposition_are_whole() {
 
         {"error":{"type":"api_error","code":"unavailable","message":"The service cannot check this call at the moment; try again in 5 seconds.","param":null,"request_id":"req_<id>"}}
     "#);
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     proxy.breaks("UpdateItem rate_limits", testing::proxy::Fault::server_error());
     let limiter_failed = call(&scrape, &good(), now()).await.shown();
     proxy.mends("UpdateItem rate_limits");
     proxy.breaks("GetItem api_keys", testing::proxy::Fault::server_error());
     assert_eq!(limiter_failed, call(&scrape, &good(), now()).await.shown());
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     proxy.breaks("Query rollups", testing::proxy::Fault::Hangs);
     let hurried = good().header("x-prometheus-scrape-timeout-seconds", "1");
     insta::assert_snapshot!(call(&scrape, &hurried, now()).await.shown(), @r#"
@@ -183,7 +183,7 @@ async fn each_failure_and_the_exposition_are_whole() {
 
         {"error":{"type":"api_error","code":"summary_timeout","message":"The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.","param":null,"request_id":"req_<id>"}}
     "#);
-    let (scrape, _) = stage().await;
+    let (scrape, _) = fixture().await;
     let stale = after(600_000);
     insta::assert_snapshot!(call(&scrape, &good(), stale).await.shown(), @r#"
         502
@@ -209,7 +209,7 @@ async fn each_failure_and_the_exposition_are_whole() {
 
         {"error":{"type":"rate_limit_error","code":"rate_limited","message":"Over 6 requests a minute for this key; wait for the seconds in Retry-After, and scrape every 60 seconds.","param":null,"request_id":"req_<id>"}}
     "#);
-    let whole = call(&stage().await.0, &good(), now()).await.shown();
+    let whole = call(&fixture().await.0, &good(), now()).await.shown();
     insta::assert_snapshot!(whole.split("\n\n").next().unwrap(), @r#"
         200
         cache-control: no-store
@@ -223,7 +223,7 @@ async fn each_failure_and_the_exposition_are_whole() {
 
 #[tokio::test]
 async fn a_key_that_is_no_good_is_told_apart_neither_by_reply_nor_by_cost() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     let malformed = call(&scrape, &Event::scrape().key("short"), now()).await.shown();
     for key in [UNKNOWN_KEY, REVOKED_KEY, EXPIRED_KEY, MALFORMED_KEY] {
         assert_eq!(call(&scrape, &Event::scrape().key(key), now()).await.shown(), malformed, "{key}");
@@ -233,14 +233,14 @@ async fn a_key_that_is_no_good_is_told_apart_neither_by_reply_nor_by_cost() {
 
 #[tokio::test]
 async fn a_key_is_good_until_the_second_it_expires() {
-    let (scrape, _) = stage().await;
+    let (scrape, _) = fixture().await;
     assert_eq!(call(&scrape, &Event::scrape().key(EXPIRED_KEY), after(-1)).await.status, 200);
     assert_eq!(call(&scrape, &Event::scrape().key(EXPIRED_KEY), after(0)).await.status, 401);
 }
 
 #[tokio::test]
 async fn nothing_tells_whether_another_endpoint_exists() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     let forbidden = |host: &str| Event::scrape().key(METRICS_KEY).query(&format!("endpoint={host}"));
     let existing = call(&scrape, &forbidden(CODE), now()).await.shown();
     let cost = proxy.calls();
@@ -250,7 +250,7 @@ async fn nothing_tells_whether_another_endpoint_exists() {
 
 #[tokio::test]
 async fn an_authorization_of_another_form_is_refused_without_a_read() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     for value in [
         "",
         "Bearer",
@@ -277,7 +277,7 @@ async fn an_authorization_of_another_form_is_refused_without_a_read() {
 
 #[tokio::test]
 async fn an_endpoint_parameter_of_another_form_is_refused_without_a_read() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     let hosts =
         |count: usize| (0..count).map(|number| format!("endpoint=h{number}.example")).collect::<Vec<_>>().join("&");
     for query in [
@@ -311,7 +311,7 @@ async fn an_endpoint_parameter_of_another_form_is_refused_without_a_read() {
 
 #[tokio::test]
 async fn a_query_string_that_is_odd_elsewhere_is_answered() {
-    let (scrape, _) = stage().await;
+    let (scrape, _) = fixture().await;
     let many = vec!["x=1"; 10_000].join("&") + "&endpoint=chat.demo.example";
     for query in [
         "endpoint=CHAT.demo.Example",
@@ -348,7 +348,7 @@ async fn twenty_endpoints_of_a_key_are_answered_in_the_order_asked() {
 
 #[tokio::test]
 async fn an_event_that_is_no_http_request_fails_the_invocation() {
-    let (scrape, proxy) = stage().await;
+    let (scrape, proxy) = fixture().await;
     for event in
         ["{}", "[]", "null", "\"text\"", include_str!("../../events/schedule.json"), r#"{"version":"2.0","headers":5}"#]
     {
@@ -359,7 +359,7 @@ async fn an_event_that_is_no_http_request_fails_the_invocation() {
 
 #[tokio::test]
 async fn the_events_of_this_repository_get_what_their_names_say() {
-    let (scrape, _) = stage().await;
+    let (scrape, _) = fixture().await;
     for (event, status, code) in [
         (include_str!("../../events/wrong-path.json"), 404, "not_found"),
         (include_str!("../../events/wrong-method.json"), 405, "method_not_allowed"),

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::traffic::{CHAT, CODE};
+use crate::demo::traffic::{CHAT, CODE};
 
 /// How long the table keeps a heartbeat. Readers judge freshness by the time of the report, not by this.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);

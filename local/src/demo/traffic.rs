@@ -8,15 +8,15 @@
 //! - when the log delivered the row: usually 5 to 50 s after it ended, one in 2,000 late by 1 to 9 minutes;
 //! - one row in 1,000 is delivered a second time, 52 to 290 s after it ended and so perhaps in the next hour's partition.
 
-mod draws;
+mod rng;
 mod service;
 #[cfg(test)]
 mod tests;
 
 use jiff::Timestamp;
 
-use crate::trace::{Call, Trace};
-use draws::Draws;
+use crate::demo::trace::{Call, Trace};
+use rng::Draws;
 pub use service::{CHAT, CODE, Service};
 
 /// One request in the log.

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
-use local_stack::functions;
+use local_stack::lambdas;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ pub fn ms(time: &str) -> i64 {
     time.parse::<Timestamp>().unwrap().as_millisecond()
 }
 
-pub struct Stage {
+pub struct Fixture {
     folder: TempDir,
     /// Everything delivered so far.
     pub rows: Vec<Row>,
@@ -51,13 +51,13 @@ pub struct Stage {
     keys: AtomicUsize,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = testing::clock::Clock::new(at(0));
         let database = dynamodb::start().await;
         let (listener, athena) = listen().await;
-        let engine = DataFusion::new(folder.path(), functions::DATABASE, functions::REQUEST_LOGS).unwrap();
+        let engine = DataFusion::new(folder.path(), lambdas::DATABASE, lambdas::REQUEST_LOGS).unwrap();
         tokio::spawn(Athena::new(engine, clock.shared()).serve(listener));
         Self {
             folder,
@@ -89,7 +89,7 @@ impl Stage {
 
     /// A cold instance of the refresh function.
     pub fn refresher(&self) -> Refresh {
-        let settings = RefreshSettings::from_lookup(functions::setting).unwrap();
+        let settings = RefreshSettings::from_lookup(lambdas::setting).unwrap();
         let dynamodb = aws::dynamodb_for_refresh(&sdk_config(self.dynamodb.address));
         Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), Polling::default(), dynamodb)
     }
@@ -124,7 +124,7 @@ impl Stage {
 
     /// Scrapes with a key that is good for these endpoints and has never been used.
     pub async fn scrape(&self, scrape: &Service, endpoints: &[&str], now: Timestamp) -> (i64, String) {
-        let key = format!("Bearer stage-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
+        let key = format!("Bearer fixture-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
         let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
         let owned = AttributeValue::Ss(endpoints.iter().map(ToString::to_string).collect());
         let put = self.client().put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
@@ -154,7 +154,7 @@ impl Stage {
 }
 
 pub fn scraper(client: &Client) -> Service {
-    Service::new(ScrapeSettings::from_lookup(functions::setting).unwrap(), client)
+    Service::new(ScrapeSettings::from_lookup(lambdas::setting).unwrap(), client)
 }
 
 pub fn client(address: SocketAddr) -> Client {

@@ -27,12 +27,12 @@ const REFRESH_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// The scrape and the refresh function, over one DynamoDB and one Athena endpoint.
 #[derive(Debug)]
-pub struct Functions {
+pub struct Lambdas {
     scrape: Service,
     refresh: Refresh,
 }
 
-impl Functions {
+impl Lambdas {
     /// Over the endpoints at these URLs.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use datafusion::parquet::schema::types::ColumnPath;
 use jiff::Timestamp;
 use local_athena::log_columns;
 
-use crate::traffic::Row;
+use crate::demo::traffic::Row;
 
 /// Rows of a row group: small, so that a reader which wants a few minutes of an hour skips the others by `ended_at`.
 const ROW_GROUP_ROWS: usize = 8_192;
@@ -143,8 +143,8 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::trace::Trace;
-    use crate::traffic::{CHAT, Traffic};
+    use crate::demo::trace::Trace;
+    use crate::demo::traffic::{CHAT, Traffic};
 
     fn folder() -> TempDir {
         TempDir::new().unwrap()

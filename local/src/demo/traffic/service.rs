@@ -1,7 +1,7 @@
 //! How a served model answers: the latency and status model behind the demo traffic.
 
-use super::draws::Draws;
-use crate::trace::Call;
+use super::rng::Draws;
+use crate::demo::trace::Call;
 
 /// The longest a request lasts, milliseconds: a stream is cut there, as a serving gateway would.
 pub(super) const MAX_LATENCY_MS: u32 = 600_000;
