@@ -96,7 +96,7 @@ impl Intercept for Calls {
     }
 }
 
-/// A transaction without its token. That is for answers that are lost, and here none is; and at each transaction dynoxide
+/// A transaction without its token. That is for lost answers, and here none is lost; and at each transaction dynoxide
 /// goes through the tokens of all those of the last ten minutes.
 fn without_token(body: &str) -> Option<String> {
     const TOKEN: &str = ",\"ClientRequestToken\":\"";
