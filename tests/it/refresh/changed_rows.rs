@@ -1,7 +1,7 @@
 //! Logs that say something else when they are read again.
 
 use testing::logs::Row;
-use wafer_metrics::watermark::{Stride, Watermark};
+use wafer_metrics::model::watermark::{Stride, Watermark};
 
 use super::fixture::{Fixture, at, minutes, seconds};
 use super::items::Items;
