@@ -1,6 +1,7 @@
 //! Rows of endpoints that nobody has.
 
 use testing::logs::Row;
+use wafer_metrics::error::chain;
 
 use super::fixture::{Fixture, at, minutes, seconds};
 
@@ -14,16 +15,17 @@ async fn flood(invented: u64, kept: usize) {
     let rows = (0..invented).map(|number| Row::ok(&format!("h{number}.invented.example"), "1", ended.as_millisecond()));
     fixture.athena.deliver(ended + seconds(10), rows.collect());
     let refresh = fixture.refresh();
-    let mut skipped = 0;
+    let (mut skipped, mut most_behind) = (0, Some(0));
     while fixture.clock.now() < start + minutes(20) {
         fixture.clock.advance(minutes(1));
-        let started = std::time::Instant::now();
-        let report = fixture.completes(&refresh).await;
-        assert!(started.elapsed().as_secs() < 50);
+        let (report, result) = fixture.run(&refresh).await;
+        assert!(result.is_ok() || chain(&result.unwrap_err()).contains("no time left"), "{report:?}");
         skipped = report.skipped_rows.max(skipped);
-        assert_eq!(report.minutes_behind, Some(0));
-        fixture.check().await;
+        most_behind = report.minutes_behind.max(most_behind);
     }
+    assert!(most_behind <= Some(3), "{most_behind:?}");
+    fixture.completes(&refresh).await;
+    fixture.check().await;
     // The busy one is among those that are kept.
     assert_eq!(skipped, invented - (kept as u64 - 1));
     fixture.check_items_and_totals().await;
