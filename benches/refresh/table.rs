@@ -75,7 +75,9 @@ fn line(runs: &[&Run]) -> String {
 fn median_and_most(runs: &[&Run], time: impl Fn(&Run) -> Duration) -> (f64, f64) {
     let mut seconds: Vec<f64> = runs.iter().map(|run| time(run).as_secs_f64()).collect();
     seconds.sort_by(f64::total_cmp);
-    (seconds[seconds.len() / 2], seconds[seconds.len() - 1])
+    let middle = |place: usize| seconds[place / 2];
+    let median = f64::midpoint(middle(seconds.len() - 1), middle(seconds.len()));
+    (median, seconds[seconds.len() - 1])
 }
 
 impl fmt::Display for Kind {
