@@ -2,14 +2,20 @@
 
 use testing::logs::Row;
 use wafer_metrics::model::watermark::{Stride, Watermark};
+use wafer_metrics::model::window::Minute;
+use wafer_metrics::refresh::Command;
 
-use super::fixture::{Fixture, at, minutes, seconds};
+use super::fixture::{Fixture, RUN_TIME, at, minutes, seconds};
 use super::items::Items;
 
 const HOST: &str = "a.example";
 
 fn row(id: &str, ended: &str, tokens: i64) -> Row {
     Row { input_tokens: Some(tokens), ..Row::ok(HOST, id, at(ended).as_millisecond()) }
+}
+
+fn minute(time: &str) -> Minute {
+    Minute::floor(at(time))
 }
 
 /// The requests and the input tokens that were ever counted.
@@ -55,6 +61,23 @@ async fn a_deleted_file_sets_the_window_right_where_the_endpoint_has_a_row_left_
     fixture.check_items().await;
     assert_eq!(total(&fixture).await, (3, 300));
     fixture.run_until(&refresh, at("2026-11-24T21:13:30")).await;
+    fixture.check().await;
+    fixture.check_items().await;
+}
+
+#[tokio::test]
+async fn what_another_instance_has_stored_is_not_taken_for_what_this_one_stored() {
+    let (fixture, refresh, _) = fixture().await;
+    let late = fixture.athena.deliver(at("2026-11-24T20:02:40"), vec![row("3", "2026-11-24T20:00:30", 100)]);
+    fixture.clock.advance(seconds(20));
+    // It moves the watermark no further.
+    let order = Command::Recompute { from: minute("2026-11-24T20:00:00"), to: minute("2026-11-24T20:01:00") };
+    fixture.run_unseen(&fixture.refresh(), order, RUN_TIME).await.1.unwrap();
+    fixture.check().await;
+    // The logs say again what they said when this instance read them last.
+    fixture.athena.delete(late);
+    fixture.clock.advance(seconds(40));
+    fixture.completes(&refresh).await;
     fixture.check().await;
     fixture.check_items().await;
 }
