@@ -55,10 +55,13 @@ pub enum KeyError {
     Unavailable(#[source] Cause),
 }
 
+/// The end of the year 9999 in Unix seconds. What lies beyond is milliseconds by mistake, and would never expire.
+const LATEST_EXPIRY: f64 = 253_402_300_799.0;
+
 /// A key's record, checked.
 struct Record {
     kind: Kind,
-    endpoints: Vec<String>,
+    endpoints: Vec<Host>,
     revoked: bool,
     /// Unix seconds.
     expires_at: Option<f64>,
@@ -91,8 +94,11 @@ impl ApiKeys {
         if matches!(record.kind, Kind::Serverless) {
             return Err(KeyError::Serverless);
         }
-        let owns = |host: &Host| record.endpoints.iter().any(|own| own.eq_ignore_ascii_case(host.as_str()));
-        if endpoints.iter().all(owns) { Ok(Grant { key, endpoints }) } else { Err(KeyError::NotOwned) }
+        if endpoints.iter().all(|host| record.endpoints.contains(host)) {
+            Ok(Grant { key, endpoints })
+        } else {
+            Err(KeyError::NotOwned)
+        }
     }
 
     /// Eventually consistent: half the price, and a change is usually seen within a second.
@@ -109,11 +115,16 @@ impl Record {
             "serverless" => Kind::Serverless,
             _ => return Err(AttributeError::out_of_range("kind")),
         };
+        let endpoints = string_set(item, "endpoints")?.unwrap_or_default().iter().map(|name| Host::parse(name));
+        let expires_at: Option<f64> = number(item, "expires_at")?;
+        if expires_at.is_some_and(|seconds| seconds > LATEST_EXPIRY) {
+            return Err(AttributeError::out_of_range("expires_at"));
+        }
         Ok(Self {
             kind,
-            endpoints: string_set(item, "endpoints")?.unwrap_or_default().to_vec(),
+            endpoints: endpoints.collect::<Option<_>>().ok_or_else(|| AttributeError::out_of_range("endpoints"))?,
             revoked: boolean(item, "revoked")?.unwrap_or(false),
-            expires_at: number(item, "expires_at")?,
+            expires_at,
         })
     }
 }

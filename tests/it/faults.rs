@@ -201,3 +201,24 @@ async fn figures_that_end_over_a_minute_in_the_future_are_502() {
     assert_eq!(call(&scrape, &Event::scrape(), after(-150_000)).await.status, 200);
     assert_eq!(call(&scrape, &Event::scrape(), after(-150_001)).await.code(), "summary_failed");
 }
+
+#[tokio::test]
+async fn a_key_record_that_would_never_expire_or_names_no_host_is_an_invalid_key_and_an_operators_fault() {
+    let client = client(dynamodb().await);
+    let scrape = scrape(&client);
+    let milliseconds = AttributeValue::N(now().as_millisecond().to_string());
+    let last_second = AttributeValue::N("253402300799".to_owned());
+    for (endpoints, expires_at, status) in [
+        (&[CHAT][..], &milliseconds, 401),
+        (&[CHAT], &last_second, 200),
+        (&[CHAT, "https://code.demo.example"], &last_second, 401),
+        (&[CHAT, "Code.Demo.Example"], &last_second, 200),
+    ] {
+        put_key(&client, METRICS_KEY, "metrics", endpoints, &[("expires_at", expires_at.clone())]).await;
+        let reply = call(&scrape, &Event::scrape().key(METRICS_KEY), now()).await;
+        assert_eq!(reply.status, status, "{endpoints:?} {expires_at:?}: {}", reply.body);
+        let line = crate::captured_log::lines_with(reply.header("x-request-id")).remove(0);
+        let level = if status == 401 { "ERROR" } else { "INFO" };
+        assert_eq!(line["level"], level, "{line}");
+    }
+}
