@@ -12,6 +12,8 @@ use crate::stores::rate_limits::Admission;
 
 /// How far ahead of ours a worker's clock may be.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
+/// 2020-01-01T00:00:00Z in Unix milliseconds.
+const EARLIEST_REPORT_MS: f64 = 1_577_836_800_000.0;
 /// No gauge of a worker goes higher.
 const MAX_COUNT: f64 = 1e9;
 
@@ -26,7 +28,7 @@ pub struct Heartbeats {
 #[derive(Debug)]
 pub struct EngineReading {
     pub gauges: EngineGauges,
-    /// Heartbeats that were left out.
+    /// Heartbeats that did not fit, in part or whole.
     pub malformed: u64,
 }
 
@@ -35,7 +37,7 @@ impl Heartbeats {
         Self { client, table }
     }
 
-    /// The engine gauges of an endpoint. A heartbeat that does not fit is left out whole and counted.
+    /// The engine gauges of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -48,10 +50,10 @@ impl Heartbeats {
             .expression_attribute_values(":endpoint", s(endpoint.as_str()));
         let (mut heartbeats, mut malformed) = (Vec::new(), Vec::new());
         for item in query::items(query).await? {
-            match decode(&item, now) {
-                Ok(heartbeat) => heartbeats.push(heartbeat),
-                Err(error) => malformed.push((string(&item, "worker_id").ok().flatten().map(str::to_owned), error)),
-            }
+            let mut faults = Vec::new();
+            heartbeats.extend(decode(&item, now, &mut faults));
+            let worker = || string(&item, "worker_id").ok().flatten().map(str::to_owned);
+            malformed.extend(faults.into_iter().next().map(|fault| (worker(), fault)));
         }
         if let Some((worker, error)) = malformed.first() {
             tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");
@@ -60,22 +62,32 @@ impl Heartbeats {
     }
 }
 
-fn decode(item: &Item, now: Timestamp) -> Result<Heartbeat, AttributeError> {
-    let reported: f64 = required("reported_at_ms", number(item, "reported_at_ms")?)?;
-    Ok(Heartbeat {
-        reported_at: reported_at(reported, now).ok_or_else(|| AttributeError::out_of_range("reported_at_ms"))?,
-        running_requests: count(item, "running_requests")?,
-        queue_depth: count(item, "queue_depth")?,
-        kv_cache_usage_ratio: ratio(item, "kv_cache_usage_ratio")?,
-        kv_cache_hit_ratio: ratio(item, "kv_cache_hit_ratio")?,
+/// `None` where there is no good time. Any other field that does not fit is left out and spoils no other.
+fn decode(item: &Item, now: Timestamp, faults: &mut Vec<AttributeError>) -> Option<Heartbeat> {
+    let reported_at = taken(reported_at(item, now), faults)?;
+    Some(Heartbeat {
+        reported_at,
+        running_requests: taken(count(item, "running_requests"), faults).flatten(),
+        queue_depth: taken(count(item, "queue_depth"), faults).flatten(),
+        kv_cache_usage_ratio: taken(ratio(item, "kv_cache_usage_ratio"), faults).flatten(),
+        kv_cache_hit_ratio: taken(ratio(item, "kv_cache_hit_ratio"), faults).flatten(),
     })
 }
 
-/// A time slightly ahead of ours is now; one further ahead cannot be right.
+fn taken<T>(field: Result<T, AttributeError>, faults: &mut Vec<AttributeError>) -> Option<T> {
+    field.map_err(|fault| faults.push(fault)).ok()
+}
+
+/// A time slightly ahead of ours is now; one further ahead, or from before there were such workers, cannot be right: that
+/// is seconds for milliseconds.
 #[expect(clippy::cast_possible_truncation, reason = "whole, and refused by Timestamp when out of range")]
-fn reported_at(milliseconds: f64, now: Timestamp) -> Option<Timestamp> {
-    let time = Timestamp::from_millisecond(milliseconds as i64).ok().filter(|_| milliseconds.fract() == 0.0)?;
-    (time.duration_since(now) <= CLOCK_SKEW).then(|| time.min(now))
+fn reported_at(item: &Item, now: Timestamp) -> Result<Timestamp, AttributeError> {
+    let name = "reported_at_ms";
+    let milliseconds: f64 = required(name, number(item, name)?)?;
+    let time = Timestamp::from_millisecond(milliseconds as i64).ok().filter(|_| milliseconds.fract() == 0.0);
+    let time = time.filter(|_| milliseconds >= EARLIEST_REPORT_MS);
+    let time = time.filter(|time| time.duration_since(now) <= CLOCK_SKEW);
+    time.map(|time| time.min(now)).ok_or_else(|| AttributeError::out_of_range(name))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 10^9")]

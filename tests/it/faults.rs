@@ -109,7 +109,7 @@ async fn heartbeats_that_cannot_be_read_cost_the_engine_gauges_and_nothing_else(
 }
 
 #[tokio::test]
-async fn a_heartbeat_that_does_not_fit_is_left_out_whole_and_harms_no_other() {
+async fn a_field_of_a_heartbeat_that_does_not_fit_is_left_out_and_spoils_nothing_else() {
     let database = dynamodb().await;
     let client = client(database);
     let number = |value: &str| AttributeValue::N(value.to_owned());
@@ -117,35 +117,34 @@ async fn a_heartbeat_that_does_not_fit_is_left_out_whole_and_harms_no_other() {
     for (worker, field, value) in [
         ("text", "running_requests", AttributeValue::S("3".to_owned())),
         ("negative", "queue_depth", number("-1")),
-        ("broken", "queue_depth", number("0.5")),
+        ("half", "queue_depth", number("0.5")),
         ("huge", "running_requests", number("1000000001")),
-        ("over one", "kv_cache_usage_ratio", number("1.01")),
+        ("percent", "kv_cache_usage_ratio", number("87.6")),
+        // These are left out whole.
         ("too far ahead", "reported_at_ms", reported(30_001)),
-        ("no time", "reported_at_ms", AttributeValue::Bool(true)),
+        ("not a time", "reported_at_ms", AttributeValue::Bool(true)),
+        ("seconds", "reported_at_ms", number(&now().as_second().to_string())),
     ] {
         let mut fields = vec![("running_requests", number("100")), ("kv_cache_hit_ratio", number("0.25"))];
         fields.retain(|(name, _)| *name != field);
         fields.push((field, value));
         put_heartbeat(&client, CHAT, worker, &fields).await;
     }
-    put_heartbeat(
-        &client,
-        CHAT,
-        "ahead",
-        &[("reported_at_ms", reported(30_000)), ("kv_cache_hit_ratio", number("0.5"))],
-    )
-    .await;
+    let ahead = [("reported_at_ms", reported(30_000)), ("kv_cache_hit_ratio", number("0.5"))];
+    put_heartbeat(&client, CHAT, "ahead", &ahead).await;
     put_heartbeat(&client, CHAT, "old", &[("reported_at_ms", reported(-600_000)), ("queue_depth", number("1e9"))])
         .await;
     put_heartbeat(&client, CHAT, "gone", &[("reported_at_ms", reported(-600_001)), ("queue_depth", number("5"))]).await;
     put_heartbeat(&client, CHAT, "silent", &[]).await;
     let reply = call(&scrape(&client), &Event::scrape(), now()).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(reply.value("wafer_engine_replicas_reporting"), Some("4"));
-    assert_eq!(reply.value("wafer_engine_running_requests"), Some("3"));
+    // worker-0, which reports 3 running requests, five that are right but for one field, and ahead, old and silent.
+    assert_eq!(reply.value("wafer_engine_replicas_reporting"), Some("9"));
+    assert_eq!(reply.value("wafer_engine_running_requests"), Some("303"));
     assert_eq!(reply.value("wafer_engine_queue_depth"), Some("1000000000"));
     assert_eq!(reply.value("wafer_engine_kv_cache_usage_ratio"), None);
-    assert_eq!(reply.value("wafer_engine_kv_cache_hit_ratio"), Some("0.5"));
+    let hit_ratio: f64 = reply.value("wafer_engine_kv_cache_hit_ratio").unwrap().parse().unwrap();
+    assert!((hit_ratio - (5.0 * 0.25 + 0.5) / 6.0).abs() < 1e-12, "{hit_ratio}");
 }
 
 #[tokio::test]
