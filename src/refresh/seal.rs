@@ -73,7 +73,8 @@ impl Run<'_> {
         if started >= deadline {
             return Err(RefreshError::OutOfTime.into());
         }
-        let since = refresh.rollups.since().await.map_err(RefreshError::Rollups)?;
+        let since = timeout_at(deadline, refresh.rollups.since()).await.map_err(|_| RefreshError::OutOfTime)?;
+        let since = since.map_err(RefreshError::Rollups)?;
         let day_before = hour.plus(-24);
         let compares_day_before = since.is_some_and(|since| since <= day_before.start());
         let last_folder = Minute::floor(asked_at).hour();
