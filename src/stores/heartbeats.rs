@@ -106,3 +106,19 @@ fn ratio(item: &Item, name: &'static str) -> Result<Option<f64>, AttributeError>
         ratio => Ok(ratio),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stores::dynamodb::item::n;
+
+    #[test]
+    fn seconds_for_milliseconds_are_a_fault_and_not_a_worker_that_has_gone() {
+        let now: Timestamp = "2026-11-24T20:15:30Z".parse().unwrap();
+        for (reported_at, faults_found) in [(now.as_second(), 1), (now.as_millisecond(), 0)] {
+            let (mut faults, item) = (Vec::new(), Item::from([("reported_at_ms".to_owned(), n(reported_at))]));
+            assert_eq!(decode(&item, now, &mut faults).is_none(), faults_found == 1);
+            assert_eq!(faults.len(), faults_found);
+        }
+    }
+}
