@@ -4,6 +4,7 @@
 
 mod captured_log;
 mod deadline;
+mod environment;
 mod errors;
 mod faults;
 mod limiter;
