@@ -1,11 +1,15 @@
 //! The product end to end: 24 h of the shipped traces, both functions, over the wire.
 
+use std::fs;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
 use local_stack::stack::{Options, Stack};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 
 use crate::http;
 
@@ -22,6 +26,7 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
     let options =
         Options::parse_from(["local-stack", "--listen=127.0.0.1:0", "--dynamodb=127.0.0.1:0", "--athena=127.0.0.1:0"]);
     let mut stack = Stack::start(&options, clock).await.unwrap();
+    stack.catch_up(true).await.unwrap();
 
     let scrape = http::get(stack.front(), TARGET, &[KEY]).await;
     assert_eq!(scrape.status, 200, "{}", scrape.text());
@@ -116,6 +121,32 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
     let next = http::get(stack.front(), TARGET, &[KEY]).await;
     assert_eq!(value(next.text(), "wafer_metrics_window_end_timestamp_seconds"), "1795551300");
     assert_ne!(value(next.text(), "wafer_input_tokens_last_24h"), value(scrape.text(), "wafer_input_tokens_last_24h"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_whose_first_refresh_fails_answers_502_until_the_damaged_file_is_gone() {
+    let logs = tempfile::tempdir().unwrap();
+    let hour = logs.path().join("hour=2026-11-24-19");
+    fs::create_dir(&hour).unwrap();
+    fs::write(hour.join("part-7.parquet"), "PAR1 and no more").unwrap();
+    let mut options = Options::parse_from(["local-stack", "--listen=:0", "--dynamodb=:0", "--athena=:0"]);
+    options.logs = Some(logs.path().to_owned());
+    options.refresh_every = Duration::from_millis(500);
+    let time: Timestamp = "2026-11-24T20:15:30Z".parse().unwrap();
+    let stack = Stack::start(&options, Arc::new(move || time)).await.unwrap();
+    let front = stack.front();
+    let (filled, mut ready) = oneshot::channel();
+    let running = tokio::spawn(stack.run(move |_| filled.send(()).unwrap()));
+    sleep(Duration::from_secs(8)).await;
+    ready.try_recv().unwrap_err();
+    let scrape = http::get(front, TARGET, &[KEY]).await;
+    assert_eq!(scrape.status, 502, "{}", scrape.text());
+
+    fs::remove_file(hour.join("part-7.parquet")).unwrap();
+    timeout(Duration::from_secs(60), ready).await.unwrap().unwrap();
+    let scrape = http::get(front, TARGET, &[KEY]).await;
+    assert_eq!(scrape.status, 200, "{}", scrape.text());
+    running.abort();
 }
 
 fn gunzip(bytes: &[u8]) -> String {
