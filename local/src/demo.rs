@@ -5,6 +5,7 @@ mod folder;
 pub mod heartbeats;
 pub mod keys;
 pub mod log_writer;
+mod swing;
 pub mod trace;
 pub mod traffic;
 

@@ -1,12 +1,12 @@
 //! The demo fleet: what its workers would report, and how it reaches the heartbeats table.
 
-use std::f64::consts::TAU;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::demo::swing::{BUSY_PERIOD_MS, swing};
 use crate::demo::traffic::{CHAT, CODE};
 
 /// How long the table keeps a heartbeat. Readers judge freshness by the time of the report, not by this.
@@ -88,7 +88,8 @@ impl Pool {
     fn heartbeat(&self, worker: u32, now: Timestamp) -> Heartbeat {
         // No even share of a period: workers evenly spread would add up to a line that never moves.
         let step = 0.2 * f64::from(worker);
-        let load = 0.5 + 0.3 * swing(now, 900_000, step) + 0.15 * swing(now, 120_000, 2.0 * step);
+        let now_ms = now.as_millisecond();
+        let load = 0.5 + 0.3 * swing(now_ms, BUSY_PERIOD_MS, step) + 0.15 * swing(now_ms, 120_000, 2.0 * step);
         Heartbeat {
             endpoint: self.endpoint,
             worker_id: format!("worker-{worker}"),
@@ -96,7 +97,7 @@ impl Pool {
             running_requests: whole(load * self.slots),
             queue_depth: whole((load - 0.8) * 5.0 * self.slots),
             kv_cache_usage_ratio: to_four_digits(0.1 + 0.8 * load),
-            kv_cache_hit_ratio: to_four_digits(self.hit_ratio + 0.08 * swing(now, 2_400_000, step)),
+            kv_cache_hit_ratio: to_four_digits(self.hit_ratio + 0.08 * swing(now_ms, 2_400_000, step)),
         }
     }
 }
@@ -109,13 +110,6 @@ impl Pool {
 )]
 fn whole(value: f64) -> u32 {
     value.round() as u32
-}
-
-/// A sine from -1 to 1 with this period, `step` periods ahead.
-#[expect(clippy::cast_precision_loss, reason = "periods are far below 2^53 ms")]
-fn swing(now: Timestamp, period_ms: i64, step: f64) -> f64 {
-    let phase = now.as_millisecond().rem_euclid(period_ms) as f64 / period_ms as f64;
-    ((phase + step) * TAU).sin()
 }
 
 fn to_four_digits(ratio: f64) -> f64 {
