@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 
 use super::{EndpointSnapshot, Snapshot};
+use crate::model::engine;
 use crate::model::sketch::{FINE, Sketch};
 use crate::model::window::WINDOW_SECONDS;
 
@@ -149,22 +150,22 @@ pub static FAMILIES: [Family; 18] = [
     gauge(
         "wafer_engine_running_requests",
         "Requests in flight, summed over the workers that report.",
-        Values::One(|_, endpoint| endpoint.engine.as_ref()?.running_requests.map(Number::from)),
+        Values::One(|_, endpoint| endpoint.engine.as_ref()?.value(engine::RUNNING_REQUESTS).map(Number::Float)),
     ),
     gauge(
         "wafer_engine_queue_depth",
         "Requests waiting for engine admission, summed over the workers that report.",
-        Values::One(|_, endpoint| endpoint.engine.as_ref()?.queue_depth.map(Number::from)),
+        Values::One(|_, endpoint| endpoint.engine.as_ref()?.value(engine::QUEUE_DEPTH).map(Number::Float)),
     ),
     gauge(
         "wafer_engine_kv_cache_usage_ratio",
         "KV cache utilisation, 0 to 1, averaged over the workers that report.",
-        Values::One(|_, endpoint| endpoint.engine.as_ref()?.kv_cache_usage_ratio.map(Number::Float)),
+        Values::One(|_, endpoint| endpoint.engine.as_ref()?.value(engine::KV_CACHE_USAGE_RATIO).map(Number::Float)),
     ),
     gauge(
         "wafer_engine_kv_cache_hit_ratio",
         "Engine-side KV cache hit rate, 0 to 1, averaged over the workers that report.",
-        Values::One(|_, endpoint| endpoint.engine.as_ref()?.kv_cache_hit_ratio.map(Number::Float)),
+        Values::One(|_, endpoint| endpoint.engine.as_ref()?.value(engine::KV_CACHE_HIT_RATIO).map(Number::Float)),
     ),
     gauge(
         "wafer_concurrent_requests",
