@@ -7,7 +7,8 @@ use super::AnswerError;
 use crate::clock::Clock;
 use crate::error::chain;
 use crate::http::problem::{Problem, Wording};
-use crate::http::request::ScrapeRequest;
+use crate::model::api_key::KeyHash;
+use crate::model::host::{Asked, Host};
 use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
 use crate::telemetry::emf::{EmfLine, Unit};
@@ -60,10 +61,12 @@ impl<'a> AccessLog<'a> {
     }
 
     /// Who asks, and for what.
-    pub fn asked(&mut self, scrape: &ScrapeRequest) {
-        self.key = Some(scrape.key.prefix().to_owned());
-        let endpoints: Vec<_> = scrape.endpoints.iter().map(ToString::to_string).collect();
-        self.endpoints = Some(endpoints.join(","));
+    pub fn asked(&mut self, key: &KeyHash, asked: &Asked) {
+        self.key = Some(key.prefix().to_owned());
+        self.endpoints = Some(match asked {
+            Asked::Named(hosts) => hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(","),
+            Asked::AllUpTo(_) | Asked::All => "*".to_owned(),
+        });
     }
 
     /// How old the data is.
