@@ -44,6 +44,7 @@ async fn ask(client: &Client, event: Event, now: jiff::Timestamp) -> Value {
 static KEY: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a whole answer")]
 async fn an_answer_is_whole_and_its_fields_are_in_order() {
     let client = client(dynamodb().await);
     RollupWriter::new(client.clone(), "rollups".to_owned()).put_since(window_end().plus(-7)).await.unwrap();
