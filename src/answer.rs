@@ -66,7 +66,7 @@ impl Service {
         let clock = Clock::start(now);
         let request = event::parse(&event.payload)?;
         let id = RequestId::from_invocation(&event.context.request_id);
-        let mut log = AccessLog::new(&id, &event.context, request.user_agent(), clock);
+        let mut log = AccessLog::new(&id, &event.context, clock);
         let Outcome { limit, result } = self.route(&request, &id, clock, &mut log).await;
         Ok(match result {
             Ok(response) => {

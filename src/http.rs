@@ -5,3 +5,4 @@ pub mod negotiation;
 pub mod problem;
 pub mod reply;
 pub mod request;
+mod user_agent;

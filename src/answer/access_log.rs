@@ -6,14 +6,17 @@ use tokio::time::Instant;
 use super::AnswerError;
 use crate::clock::Clock;
 use crate::error::chain;
+use crate::http::event::HttpRequest;
 use crate::http::problem::{Problem, Wording};
-use crate::http::request::ScrapeRequest;
+use crate::model::api_key::KeyHash;
+use crate::model::host::Host;
 use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
+use crate::stores::api_keys::Grant;
 use crate::telemetry::emf::{EmfLine, Unit};
 
-/// A longer user agent is cut.
-const USER_AGENT_LENGTH: usize = 200;
+/// Hosts are named until their names are so long; a name has at most 253 bytes.
+const HOSTS_LENGTH: usize = 300;
 
 /// The steps that are timed.
 #[derive(Clone, Copy)]
@@ -24,15 +27,15 @@ pub enum Step {
     Render,
 }
 
-/// Collects the line's fields.
+/// Collects the line's fields. Nothing that a stranger chooses is among them.
 pub struct AccessLog<'a> {
     request_id: &'a RequestId,
     invocation: &'a str,
     function: &'a str,
-    user_agent: String,
     clock: Clock,
     /// The first digits of the key's hash.
     key: Option<String>,
+    user_agent: Option<String>,
     endpoints: Option<String>,
     age_seconds: Option<i64>,
     malformed_heartbeats: u64,
@@ -43,14 +46,14 @@ pub struct AccessLog<'a> {
 
 impl<'a> AccessLog<'a> {
     /// Starts with what every event has.
-    pub fn new(request_id: &'a RequestId, context: &'a Context, user_agent: &str, clock: Clock) -> Self {
+    pub fn new(request_id: &'a RequestId, context: &'a Context, clock: Clock) -> Self {
         Self {
             request_id,
             invocation: &context.request_id,
             function: &context.env_config.function_name,
-            user_agent: user_agent.chars().take(USER_AGENT_LENGTH).collect(),
             clock,
             key: None,
+            user_agent: None,
             endpoints: None,
             age_seconds: None,
             malformed_heartbeats: 0,
@@ -59,11 +62,15 @@ impl<'a> AccessLog<'a> {
         }
     }
 
-    /// Who asks, and for what.
-    pub fn asked(&mut self, scrape: &ScrapeRequest) {
-        self.key = Some(scrape.key.prefix().to_owned());
-        let endpoints: Vec<_> = scrape.endpoints.iter().map(ToString::to_string).collect();
-        self.endpoints = Some(endpoints.join(","));
+    /// With which key, whether it is good or not.
+    pub fn asked(&mut self, key: &KeyHash) {
+        self.key = Some(key.prefix().to_owned());
+    }
+
+    /// Who asks, and for what: the key is good.
+    pub fn granted(&mut self, grant: &Grant, request: &HttpRequest) {
+        self.user_agent = Some(request.programs());
+        self.endpoints = Some(names(grant.endpoints()));
     }
 
     /// How old the data is.
@@ -122,17 +129,34 @@ impl<'a> AccessLog<'a> {
         } else {
             line!(info);
         }
+        // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
+        let judged = status == 200 || status >= 500;
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
-                ("ScrapeMilliseconds", Unit::Milliseconds, Some(milliseconds_since(self.clock.started()))),
+                ("ScrapeMilliseconds", Unit::Milliseconds, judged.then(|| milliseconds_since(self.clock.started()))),
                 ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                ("ServerErrors", Unit::Count, Some(u64::from(status >= 500))),
+                ("ServerErrors", Unit::Count, judged.then_some(u64::from(status >= 500))),
                 ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
                 ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
             ])
             .with_one_by_code("Scrapes", code)
             .emit();
     }
+}
+
+/// The names of the first hosts, and how many more there are.
+fn names(hosts: &[Host]) -> String {
+    let mut names = String::new();
+    for (number, host) in hosts.iter().enumerate() {
+        if names.len() > HOSTS_LENGTH {
+            return format!("{names} and {} more", hosts.len() - number);
+        }
+        if number > 0 {
+            names.push(',');
+        }
+        names.push_str(host.as_str());
+    }
+    names
 }
 
 fn milliseconds_since(earlier: Instant) -> u64 {

@@ -93,10 +93,11 @@ impl Service {
     ) -> Result<(ScrapeRequest, Admission, Result<Option<Watermark>, AnswerError>), AnswerError> {
         let now = clock.started_at();
         let scrape = ScrapeRequest::parse(request)?;
-        log.asked(&scrape);
+        log.asked(&scrape.key);
 
         let authorize = self.keys.authorize(scrape.key.clone(), scrape.endpoints.clone(), now);
         let grant = within(deadlines.answer, authorize, |late| KeyError::Unavailable(late.into())).await?;
+        log.granted(&grant, request);
         log.step(Step::Key);
 
         let admit = self.limits.admit(&grant, id, now);

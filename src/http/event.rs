@@ -1,7 +1,6 @@
 //! The event that API Gateway sends for an HTTP request: HTTP API, payload format 2.0.
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::http::header::USER_AGENT;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_runtime::Diagnostic;
@@ -39,10 +38,6 @@ impl HttpRequest {
             query: event.raw_query_string.unwrap_or_default(),
             headers: event.headers,
         }
-    }
-
-    pub fn user_agent(&self) -> &str {
-        self.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 

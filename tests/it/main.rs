@@ -6,6 +6,7 @@ mod captured_log;
 mod deadline;
 mod errors;
 mod faults;
+mod hostile;
 mod limiter;
 mod negotiation;
 mod reads;

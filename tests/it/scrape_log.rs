@@ -1,6 +1,7 @@
 //! What an operator finds in the log.
 
 use testing::proxy::{Fault, Proxy};
+use wafer_metrics::model::quota;
 
 use crate::captured_log::lines_with;
 use crate::setup::*;
@@ -61,6 +62,43 @@ async fn heartbeats_that_were_not_read_are_told_beside_the_scrape_that_missed_th
     let lines = lines_with(reply.header("x-request-id"));
     let messages: Vec<_> = lines.iter().map(|line| line["message"].as_str().unwrap()).collect();
     assert_eq!(messages, ["heartbeats not read", "scrape"]);
+}
+
+#[tokio::test]
+async fn junk_hides_neither_server_errors_nor_slow_scrapes() {
+    let database = dynamodb().await;
+    let (up, proxy) = (scrape(&client(database)), Proxy::to(database).await);
+    proxy.breaks("GetItem api_keys", Fault::server_error());
+    let down = scrape(&client(proxy.address));
+    // A minute of a hundred customers, all of whose scrapes fail, and of 32 calls a second that are junk.
+    let minute = after(54_321);
+    for _ in 0..100 {
+        assert_eq!(call(&down, &Event::scrape(), minute).await.status, 503);
+    }
+    for _ in 0..quota::SCRAPES.slots {
+        assert_eq!(call(&up, &Event::scrape(), minute).await.status, 200);
+    }
+    let good = Event::scrape;
+    let junk = [
+        (404, good().path("/.env")),
+        (405, good().method("POST")),
+        (401, good().without_header("authorization")),
+        (401, good().key(UNKNOWN_KEY)),
+        (422, good().query("endpoint=_")),
+        (403, good().query("endpoint=x")),
+        (429, good()),
+    ];
+    for (status, junk) in junk.iter().cycle().take(32 * 60) {
+        assert_eq!(call(&up, junk, minute).await.status, *status);
+    }
+
+    let lines = lines_with(&format!("\"Timestamp\":{}", minute.as_millisecond()));
+    let counted = |metric: &str| lines.iter().filter_map(|line| line[metric].as_u64()).collect::<Vec<_>>();
+    let answered = 100 + quota::SCRAPES.slots;
+    assert_eq!(counted("ScrapeMilliseconds").len(), answered);
+    let server_errors = counted("ServerErrors");
+    assert_eq!((server_errors.len(), server_errors.iter().sum()), (answered, 100));
+    assert_eq!(counted("Scrapes").len(), answered + 32 * 60, "every call is counted by its code");
 }
 
 #[tokio::test]
