@@ -1,6 +1,8 @@
 //! The function that answers: from an event to a reply. Each route is a workflow in a file of its own.
 
 mod access_log;
+mod admit;
+mod call;
 mod error;
 mod scrape;
 
@@ -9,7 +11,7 @@ use lambda_runtime::LambdaEvent;
 use serde_json::value::RawValue;
 
 use crate::clock::Clock;
-use crate::http::event::{self, HttpRequest, NotHttp};
+use crate::http::event::{self, NotHttp};
 use crate::http::reply::{self, ResponseEvent};
 use crate::http::request::RequestError;
 use crate::model::quota::{self, RateLimit};
@@ -20,6 +22,7 @@ use crate::stores::heartbeats::Heartbeats;
 use crate::stores::rate_limits::RateLimits;
 use crate::stores::rollups::RollupReader;
 use access_log::AccessLog;
+use call::Call;
 pub use error::AnswerError;
 
 /// Answers calls from what the stores hold.
@@ -67,7 +70,7 @@ impl Service {
         let request = event::parse(&event.payload)?;
         let id = RequestId::from_invocation(&event.context.request_id);
         let mut log = AccessLog::new(&id, &event.context, clock);
-        let Outcome { limit, result } = self.route(&request, &id, clock, &mut log).await;
+        let Outcome { limit, result } = self.route(Call::new(&request, &id, clock), &mut log).await;
         Ok(match result {
             Ok(response) => {
                 log.answered();
@@ -81,10 +84,10 @@ impl Service {
         })
     }
 
-    async fn route(&self, request: &HttpRequest, id: &RequestId, clock: Clock, log: &mut AccessLog<'_>) -> Outcome {
-        match ROUTES.into_iter().find(|(path, _)| *path == request.path) {
+    async fn route(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
+        match ROUTES.into_iter().find(|(path, _)| *path == call.request.path) {
             // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
-            Some((_, Route::Scrape)) => Box::pin(self.scrape(request, id, clock, log)).await,
+            Some((_, Route::Scrape)) => Box::pin(self.scrape(call, log)).await,
             None => RequestError::NotFound.into(),
         }
     }

@@ -31,6 +31,7 @@ impl AnswerError {
             Self::Request(RequestError::NotFound) => Problem::NotFound,
             Self::Request(RequestError::MethodNotAllowed) => Problem::MethodNotAllowed,
             Self::Request(RequestError::InvalidEndpoint) => Problem::InvalidEndpoint,
+            Self::Request(RequestError::InvalidView) => Problem::InvalidView,
             Self::Request(RequestError::MissingKey | RequestError::MalformedKey)
             | Self::Key(KeyError::Unknown | KeyError::Revoked | KeyError::Expired | KeyError::Record(_)) => {
                 Problem::InvalidApiKey

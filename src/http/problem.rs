@@ -14,6 +14,7 @@ pub enum Problem {
     MethodNotAllowed,
     InvalidApiKey,
     InvalidEndpoint,
+    InvalidView,
     /// The key store or the limiter failed or hung.
     Unavailable,
     DedicatedOnly,
@@ -60,6 +61,12 @@ impl Problem {
                 "invalid_endpoint",
                 "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot.".into(),
             ),
+            Self::InvalidView => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_request_error",
+                "invalid_view",
+                "Ask for view=window, view=counters or view=window,counters; without view you get the window.".into(),
+            ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "api_error",
@@ -97,7 +104,11 @@ impl Problem {
                 "The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.".into(),
             ),
         };
-        let param = matches!(self, Self::InvalidEndpoint).then_some("endpoint");
+        let param = match self {
+            Self::InvalidEndpoint => Some("endpoint"),
+            Self::InvalidView => Some("view"),
+            _ => None,
+        };
         Wording { status, kind, code, message, param }
     }
 }

@@ -1,11 +1,12 @@
 //! The caller's request, checked as far as it goes without any I/O.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use lambda_http::http::{HeaderMap, Method, header};
 use thiserror::Error;
 
-use crate::exposition::TextFormat;
+use crate::exposition::{Format, View};
 use crate::http::event::HttpRequest;
 use crate::http::negotiation::Encoding;
 use crate::model::api_key::KeyHash;
@@ -28,7 +29,8 @@ pub struct ScrapeRequest {
     pub key: KeyHash,
     /// 1 to [`MAX_ENDPOINTS`] different hosts in the order given.
     pub endpoints: Vec<Host>,
-    pub format: TextFormat,
+    pub view: View,
+    pub format: Format,
     pub encoding: Encoding,
 }
 
@@ -45,21 +47,27 @@ pub enum RequestError {
     MalformedKey,
     #[error("invalid endpoint parameter")]
     InvalidEndpoint,
+    #[error("invalid view parameter")]
+    InvalidView,
 }
 
 impl ScrapeRequest {
     /// Checks a request; the first fault in the contract's order is the answer.
     ///
     /// # Errors
-    /// When the method, the key or the endpoints are not valid.
+    /// When the method, the key, the endpoints or the view are not valid.
     pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
         if request.method != Method::GET {
             return Err(RequestError::MethodNotAllowed);
         }
+        let key = authorization(&request.headers)?;
+        let endpoints = endpoints(&request.query)?;
+        let view = view(&request.query)?;
         Ok(Self {
-            key: authorization(&request.headers)?,
-            endpoints: endpoints(&request.query)?,
-            format: TextFormat::negotiate(header_lines(&request.headers, header::ACCEPT)),
+            key,
+            endpoints,
+            view,
+            format: Format::negotiate(header_lines(&request.headers, header::ACCEPT), view),
             encoding: Encoding::negotiate(header_lines(&request.headers, header::ACCEPT_ENCODING)),
         })
     }
@@ -91,7 +99,7 @@ fn authorization(headers: &HeaderMap) -> Result<KeyHash, RequestError> {
 /// The different hosts that the raw query string names.
 fn endpoints(query: &str) -> Result<Vec<Host>, RequestError> {
     let mut hosts = Vec::new();
-    for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "endpoint") {
+    for value in values(query, "endpoint") {
         let host = Host::parse(&value).ok_or(RequestError::InvalidEndpoint)?;
         if !hosts.contains(&host) {
             if hosts.len() == MAX_ENDPOINTS {
@@ -101,6 +109,27 @@ fn endpoints(query: &str) -> Result<Vec<Host>, RequestError> {
         }
     }
     if hosts.is_empty() { Err(RequestError::InvalidEndpoint) } else { Ok(hosts) }
+}
+
+/// What the raw query string asks for; the window where it does not say.
+fn view(query: &str) -> Result<View, RequestError> {
+    let mut view: Option<View> = None;
+    for value in values(query, "view") {
+        for name in value.split(',') {
+            let named = match name {
+                "window" => View::Window,
+                "counters" => View::Counters,
+                _ => return Err(RequestError::InvalidView),
+            };
+            view = Some(view.map_or(named, |view| view.or(named)));
+        }
+    }
+    Ok(view.unwrap_or(View::Window))
+}
+
+/// A parameter's values, in order.
+fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// The lines of a header that are text.
@@ -131,6 +160,26 @@ mod tests {
             assert_eq!(time_to_answer(&headers), Duration::from_secs_f64(seconds), "{header:?}");
         }
         assert_eq!(time_to_answer(&HeaderMap::new()), Duration::from_secs_f64(4.5));
+    }
+
+    #[test]
+    fn a_view_is_the_window_the_counters_or_both() {
+        for (query, named) in [
+            ("", View::Window),
+            ("View=counters", View::Window),
+            ("view=window", View::Window),
+            ("view=counters", View::Counters),
+            ("view=counters&view=counters", View::Counters),
+            ("view=window,counters", View::Both),
+            ("view=counters&view=window", View::Both),
+            ("view=counters%2Cwindow", View::Both),
+        ] {
+            assert_eq!(view(query), Ok(named), "{query}");
+        }
+        for query in ["view", "view=", "view=both", "view=Window", "view=window,", "view=window&view=", "view=+window"]
+        {
+            assert_eq!(view(query), Err(RequestError::InvalidView), "{query}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct ApiKeys {
 pub struct Grant {
     key: KeyHash,
     endpoints: Vec<Host>,
+    expires_at: Option<f64>,
 }
 
 impl Grant {
@@ -32,6 +33,11 @@ impl Grant {
     /// What it lets read, in the order asked.
     pub fn endpoints(&self) -> &[Host] {
         &self.endpoints
+    }
+
+    /// Unix seconds from which the key is expired; `None` where it does not expire.
+    pub const fn expires_at(&self) -> Option<f64> {
+        self.expires_at
     }
 }
 
@@ -95,7 +101,7 @@ impl ApiKeys {
             return Err(KeyError::Serverless);
         }
         if endpoints.iter().all(|host| record.endpoints.contains(host)) {
-            Ok(Grant { key, endpoints })
+            Ok(Grant { key, endpoints, expires_at: record.expires_at })
         } else {
             Err(KeyError::NotOwned)
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod captured_log;
+mod counters;
 mod deadline;
 mod errors;
 mod faults;

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Period, decode_figures};
 use crate::error::Cause;
 use crate::model::host::Host;
-use crate::model::summary::Summary;
+use crate::model::summary::{Summary, Total};
 use crate::model::watermark::Watermark;
 use crate::model::window::{CONCURRENT_MINUTES, Hour, Minute, WindowParts};
 use crate::stores::api_keys::Grant;
@@ -47,6 +47,43 @@ impl RollupReader {
     /// When it cannot be read.
     pub async fn watermark(&self, _: &Grant) -> Result<Option<Watermark>, Cause> {
         Ok(super::watermark(&self.client, &self.table).await?.map(|mark| mark.value))
+    }
+
+    /// The first minute that was ever read; it never changes. `None` before the first refresh.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn since(&self, _: &Admission) -> Result<Option<Minute>, Cause> {
+        super::since(&self.client, &self.table).await
+    }
+
+    /// Everything that was ever counted of an endpoint; strongly consistent, since no counter may fall.
+    ///
+    /// # Errors
+    /// When the item cannot be read or does not decode.
+    pub async fn total(&self, _: &Admission, endpoint: &Host) -> Result<Total, Cause> {
+        let get = self.client.get_item().table_name(&self.table).consistent_read(true);
+        let get = get.key("endpoint", s(endpoint.as_str())).key("period", s(Period::Total.key()));
+        Ok(get.send().await?.item.as_ref().map(decode_figures).transpose()?.unwrap_or_default())
+    }
+
+    /// Requests of an endpoint that ended in the last two minutes before the watermark.
+    ///
+    /// # Errors
+    /// When an item cannot be read or does not decode.
+    pub async fn concurrent_requests(
+        &self,
+        _: &Admission,
+        endpoint: &Host,
+        watermark: &Watermark,
+    ) -> Result<u64, Cause> {
+        let range = watermark.through.plus(-CONCURRENT_MINUTES)..watermark.through;
+        let mut requests: u64 = 0;
+        for item in self.minutes(endpoint, &range, true).await? {
+            let summary: Summary = decode_figures(&item)?;
+            requests = requests.saturating_add(summary.requests());
+        }
+        Ok(requests)
     }
 
     /// A window of an endpoint that ends where the watermark says.
