@@ -38,6 +38,8 @@ pub struct AccessLog<'a> {
     user_agent: Option<String>,
     endpoints: Option<String>,
     age_seconds: Option<i64>,
+    /// Whether those of an endpoint were not read, once that is known.
+    without_heartbeats: Option<bool>,
     malformed_heartbeats: u64,
     /// Milliseconds of each step.
     steps: [Option<u64>; 4],
@@ -56,6 +58,7 @@ impl<'a> AccessLog<'a> {
             user_agent: None,
             endpoints: None,
             age_seconds: None,
+            without_heartbeats: None,
             malformed_heartbeats: 0,
             steps: [None; 4],
             last_step: clock.started(),
@@ -78,9 +81,10 @@ impl<'a> AccessLog<'a> {
         self.age_seconds = Some(self.clock.started_at().as_second() - watermark.through.as_second());
     }
 
-    /// How many heartbeats were left out.
-    pub fn malformed_heartbeats(&mut self, count: u64) {
-        self.malformed_heartbeats = count;
+    /// For how many endpoints heartbeats were not read, and how many of the others' were left out.
+    pub fn heartbeats(&mut self, unread: usize, malformed: u64) {
+        self.without_heartbeats = Some(unread > 0);
+        self.malformed_heartbeats = malformed;
     }
 
     /// A step is done.
@@ -131,11 +135,13 @@ impl<'a> AccessLog<'a> {
         }
         // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
         let judged = status == 200 || status >= 500;
+        let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
                 ("ScrapeMilliseconds", Unit::Milliseconds, judged.then(|| milliseconds_since(self.clock.started()))),
                 ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
                 ("ServerErrors", Unit::Count, judged.then_some(u64::from(status >= 500))),
+                ("ScrapesWithoutHeartbeats", Unit::Count, without_heartbeats.map(u64::from)),
                 ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
                 ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
             ])

@@ -65,6 +65,29 @@ async fn heartbeats_that_were_not_read_are_told_beside_the_scrape_that_missed_th
 }
 
 #[tokio::test]
+async fn of_scrapes_that_are_answered_the_share_without_heartbeats_is_counted() {
+    let database = dynamodb().await;
+    let proxy = Proxy::to(database).await;
+    proxy.breaks("Query heartbeats", Fault::throttled());
+    let (up, down) = (scrape(&client(database)), scrape(&client(proxy.address)));
+    let at = after(65_432);
+    for _ in 0..3 {
+        call(&up, &Event::scrape(), at).await;
+    }
+    let several = format!("endpoint={CODE}&endpoint={CHAT}");
+    call(&down, &Event::scrape().query(&several), at).await;
+    // Not answered, so that nobody lacks them.
+    for refused in [Event::scrape().path("/"), Event::scrape().key(UNKNOWN_KEY)] {
+        call(&down, &refused, at).await;
+    }
+    proxy.breaks("Query rollups", Fault::server_error());
+    assert_eq!(call(&down, &Event::scrape(), at).await.status, 502);
+    let lines = lines_with(&format!("\"Timestamp\":{}", at.as_millisecond()));
+    let counted: Vec<_> = lines.iter().filter_map(|line| line["ScrapesWithoutHeartbeats"].as_u64()).collect();
+    assert_eq!((lines.len(), counted), (7, vec![0, 0, 0, 1]));
+}
+
+#[tokio::test]
 async fn junk_hides_neither_server_errors_nor_slow_scrapes() {
     let database = dynamodb().await;
     let (up, proxy) = (scrape(&client(database)), Proxy::to(database).await);
@@ -120,6 +143,7 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
           "MalformedKeys": 0,
           "ScrapeMilliseconds": null,
           "Scrapes": 1,
+          "ScrapesWithoutHeartbeats": 0,
           "ServerErrors": 0,
           "_aws": {
             "CloudWatchMetrics": [
@@ -140,6 +164,10 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
                   },
                   {
                     "Name": "ServerErrors",
+                    "Unit": "Count"
+                  },
+                  {
+                    "Name": "ScrapesWithoutHeartbeats",
                     "Unit": "Count"
                   },
                   {
