@@ -1,6 +1,7 @@
 //! Requests that were made to harm: what they leave in the log is short, and holds no secret.
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wafer_metrics::answer::Service;
@@ -135,4 +136,17 @@ async fn of_many_hosts_the_first_are_named_and_the_rest_counted() {
     assert_eq!(reply.status, 200);
     let lines = lines_with(reply.header("x-request-id"));
     assert_eq!(lines[0]["endpoints"], format!("{},{} and 18 more", hosts[0], hosts[1]));
+}
+
+#[tokio::test]
+async fn a_worker_writes_no_longer_line_than_a_caller() {
+    let (scrape, client) = fixture().await;
+    // The first by name is logged.
+    for character in ["x", "\"", "\u{1f}"] {
+        let worker = format!("{}hostile-worker", character.repeat(1_000));
+        put_heartbeat(&client, CHAT, &worker, &[("queue_depth", AttributeValue::Bool(true))]).await;
+        assert_eq!(call(&scrape, &Event::scrape(), now()).await.status, 200);
+    }
+    // Of whatever is longer the log itself fails the test.
+    assert_eq!(lines_with("xxxxx").len(), 1);
 }
