@@ -13,7 +13,8 @@ use crate::model::host::Host;
 use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
 use crate::stores::api_keys::Grant;
-use crate::telemetry::emf::{EmfLine, Unit};
+use crate::telemetry::emf::EmfLine;
+use crate::telemetry::metrics;
 
 /// Hosts are named until their names are so long; a name has at most 253 bytes.
 const HOSTS_LENGTH: usize = 300;
@@ -138,14 +139,14 @@ impl<'a> AccessLog<'a> {
         let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
-                ("ScrapeMilliseconds", Unit::Milliseconds, judged.then(|| milliseconds_since(self.clock.started()))),
-                ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                ("ServerErrors", Unit::Count, judged.then_some(u64::from(status >= 500))),
-                ("ScrapesWithoutHeartbeats", Unit::Count, without_heartbeats.map(u64::from)),
-                ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
-                ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
+                (metrics::SCRAPE_MILLISECONDS, judged.then(|| milliseconds_since(self.clock.started()))),
+                (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
+                (metrics::SERVER_ERRORS, judged.then_some(u64::from(status >= 500))),
+                (metrics::SCRAPES_WITHOUT_HEARTBEATS, without_heartbeats.map(u64::from)),
+                (metrics::MALFORMED_KEYS, Some(u64::from(ours && status < 500))),
+                (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),
             ])
-            .with_one_by_code("Scrapes", code)
+            .with_by(metrics::SCRAPES, code, 1)
             .emit();
     }
 }

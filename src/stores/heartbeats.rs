@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::error::{Cause, for_log};
-use crate::model::engine::{EngineGauges, Heartbeat};
+use crate::model::engine::{EngineGauges, GAUGES, Gauge, Heartbeat};
 use crate::model::host::Host;
 use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, size, string};
 use crate::stores::dynamodb::query;
@@ -18,9 +18,6 @@ use crate::stores::rate_limits::Admission;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// 2020-01-01T00:00:00Z in Unix milliseconds.
 const EARLIEST_REPORT_MS: f64 = 1_577_836_800_000.0;
-/// No gauge of a worker goes higher.
-const MAX_COUNT: f64 = 1e9;
-
 /// No endpoint has so many workers: whoever writes more must not use up the memory of all.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -83,13 +80,11 @@ impl Heartbeats {
 /// `None` where there is no good time. Any other field that does not fit is left out and spoils no other.
 fn decode(item: &Item, now: Timestamp, faults: &mut Vec<AttributeError>) -> Option<Heartbeat> {
     let reported_at = taken(reported_at(item, now), faults)?;
-    Some(Heartbeat {
-        reported_at,
-        running_requests: taken(count(item, "running_requests"), faults).flatten(),
-        queue_depth: taken(count(item, "queue_depth"), faults).flatten(),
-        kv_cache_usage_ratio: taken(ratio(item, "kv_cache_usage_ratio"), faults).flatten(),
-        kv_cache_hit_ratio: taken(ratio(item, "kv_cache_hit_ratio"), faults).flatten(),
-    })
+    let values = GAUGES.into_iter().filter_map(|gauge| {
+        let value = taken(value(item, gauge), faults)??;
+        Some((gauge.attribute, value))
+    });
+    Some(Heartbeat { reported_at, values: values.collect() })
 }
 
 fn taken<T>(field: Result<T, AttributeError>, faults: &mut Vec<AttributeError>) -> Option<T> {
@@ -108,20 +103,10 @@ fn reported_at(item: &Item, now: Timestamp) -> Result<Timestamp, AttributeError>
     time.map(|time| time.min(now)).ok_or_else(|| AttributeError::out_of_range(name))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 10^9")]
-fn count(item: &Item, name: &'static str) -> Result<Option<u64>, AttributeError> {
-    match number::<f64>(item, name)? {
-        Some(count) if count.fract() != 0.0 || !(0.0..=MAX_COUNT).contains(&count) => {
-            Err(AttributeError::out_of_range(name))
-        }
-        count => Ok(count.map(|count| count as u64)),
-    }
-}
-
-fn ratio(item: &Item, name: &'static str) -> Result<Option<f64>, AttributeError> {
-    match number::<f64>(item, name)? {
-        Some(ratio) if !(0.0..=1.0).contains(&ratio) => Err(AttributeError::out_of_range(name)),
-        ratio => Ok(ratio),
+fn value(item: &Item, gauge: Gauge) -> Result<Option<f64>, AttributeError> {
+    match number(item, gauge.attribute)? {
+        Some(value) if !gauge.kind.allows(value) => Err(AttributeError::out_of_range(gauge.attribute)),
+        value => Ok(value),
     }
 }
 
