@@ -7,6 +7,7 @@ mod counters;
 mod deadline;
 mod errors;
 mod faults;
+mod hostile;
 mod json;
 mod limiter;
 mod negotiation;
