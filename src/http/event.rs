@@ -21,13 +21,15 @@ impl From<NotHttp> for Diagnostic {
 }
 
 /// The request as the caller sent it, not yet checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HttpRequest {
     pub method: Method,
     pub path: String,
     /// The raw query string.
     pub query: String,
     pub headers: HeaderMap,
+    /// The name that the caller reached, as API Gateway knows it.
+    pub domain_name: String,
 }
 
 impl HttpRequest {
@@ -37,6 +39,7 @@ impl HttpRequest {
             path: event.raw_path.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
             headers: event.headers,
+            domain_name: event.request_context.domain_name.unwrap_or_default(),
         }
     }
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::error::{Cause, for_log};
-use crate::model::engine::{EngineGauges, GAUGES, Gauge, Heartbeat};
+use crate::model::engine::{GAUGES, Gauge, Heartbeat};
 use crate::model::host::Host;
 use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, size, string};
 use crate::stores::dynamodb::query;
@@ -32,10 +32,11 @@ pub struct Heartbeats {
     table: String,
 }
 
-/// What the workers of an endpoint report.
+/// What the workers of an endpoint last reported.
 #[derive(Debug)]
 pub struct EngineReading {
-    pub gauges: EngineGauges,
+    /// In the order of the workers' names.
+    pub heartbeats: Vec<Heartbeat>,
     /// Heartbeats that did not fit, in part or whole.
     pub malformed: u64,
 }
@@ -45,11 +46,11 @@ impl Heartbeats {
         Self { client, table }
     }
 
-    /// The engine gauges of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
+    /// The heartbeats of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
     ///
     /// # Errors
     /// When the table cannot be read, or holds over 8 MB for the endpoint.
-    pub async fn gauges(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<EngineReading, Cause> {
+    pub async fn read(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<EngineReading, Cause> {
         let query = self
             .client
             .query()
@@ -73,7 +74,7 @@ impl Heartbeats {
         if let Some((worker, error)) = malformed.first() {
             tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");
         }
-        Ok(EngineReading { gauges: EngineGauges::from_heartbeats(&heartbeats, now), malformed: malformed.len() as u64 })
+        Ok(EngineReading { heartbeats, malformed: malformed.len() as u64 })
     }
 }
 
@@ -84,7 +85,8 @@ fn decode(item: &Item, now: Timestamp, faults: &mut Vec<AttributeError>) -> Opti
         let value = taken(value(item, gauge), faults)??;
         Some((gauge.attribute, value))
     });
-    Some(Heartbeat { reported_at, values: values.collect() })
+    let worker = string(item, "worker_id").ok().flatten().unwrap_or_default().to_owned();
+    Some(Heartbeat { worker, reported_at, values: values.collect() })
 }
 
 fn taken<T>(field: Result<T, AttributeError>, faults: &mut Vec<AttributeError>) -> Option<T> {

@@ -253,7 +253,9 @@ fn scrapers_have_a_ceiling_that_strangers_on_other_paths_do_not_use_up() {
     assert_eq!(first, routes);
     let keys: BTreeSet<_> =
         resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| texts(&route["RouteKey"])[0]).collect();
-    assert_eq!(keys, ["$default", "GET /v1/endpoints/metrics/prometheus"].into());
+    let metrics = "GET /v1/endpoints/metrics";
+    let routes = ["", "/prometheus", "/targets"].map(|route| format!("{metrics}{route}"));
+    assert_eq!(keys, routes.iter().map(String::as_str).chain(["$default"]).collect());
 }
 
 #[test]
