@@ -99,7 +99,7 @@ async fn junk_hides_neither_server_errors_nor_slow_scrapes() {
     for _ in 0..100 {
         assert_eq!(call(&down, &Event::scrape(), minute).await.status, 503);
     }
-    for _ in 0..quota::SCRAPES.slots {
+    for _ in 0..quota::PER_KEY.slots {
         assert_eq!(call(&up, &Event::scrape(), minute).await.status, 200);
     }
     let good = Event::scrape;
@@ -118,7 +118,7 @@ async fn junk_hides_neither_server_errors_nor_slow_scrapes() {
 
     let lines = lines_with(&format!("\"Timestamp\":{}", minute.as_millisecond()));
     let counted = |metric: &str| lines.iter().filter_map(|line| line[metric].as_u64()).collect::<Vec<_>>();
-    let answered = 100 + quota::SCRAPES.slots;
+    let answered = 100 + quota::PER_KEY.slots;
     assert_eq!(counted("ScrapeMilliseconds").len(), answered);
     let server_errors = counted("ServerErrors");
     assert_eq!((server_errors.len(), server_errors.iter().sum()), (answered, 100));
