@@ -21,7 +21,7 @@ impl From<NotHttp> for Diagnostic {
 }
 
 /// The request as the caller sent it, not yet checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HttpRequest {
     pub method: Method,
     pub path: String,

@@ -55,21 +55,14 @@ fn is_version(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::http::{HeaderMap, Method};
+    use lambda_http::http::HeaderMap;
 
     use super::*;
 
     fn programs(user_agent: &str) -> String {
         let headers = [(USER_AGENT, user_agent), (AUTHORIZATION, "Bearer correct-horse-battery")];
         let headers = HeaderMap::from_iter(headers.map(|(name, value)| (name, value.parse().unwrap())));
-        HttpRequest {
-            method: Method::GET,
-            path: String::new(),
-            query: String::new(),
-            headers,
-            domain_name: String::new(),
-        }
-        .programs()
+        HttpRequest { headers, ..HttpRequest::default() }.programs()
     }
 
     #[test]

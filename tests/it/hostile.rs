@@ -46,9 +46,22 @@ fn requests() -> impl Strategy<Value = (String, bool, Event)> {
     secrets().prop_flat_map(|secret| {
         let user_agents =
             &["…", "Bearer …", "scraper/1.0 (key …)", "…/1.0", "scraper/…", "Prometheus/3.5.0 … \"\"", ""];
-        let paths =
-            &["/v1/endpoints/metrics/prometheus", "/…", "/v1/endpoints/metrics/prometheus/…", "/v1/endpoints/…/x"];
-        let queries = &["endpoint=…", "key=…&endpoint=chat.demo.example", "endpoint=chat.demo.example", "…", "WIDE"];
+        let paths = &[
+            "/v1/endpoints/metrics/prometheus",
+            "/v1/endpoints/metrics",
+            "/v1/endpoints/metrics/targets",
+            "/…",
+            "/v1/endpoints/metrics/prometheus/…",
+            "/v1/endpoints/…/x",
+        ];
+        let queries = &[
+            "endpoint=…",
+            "key=…&endpoint=chat.demo.example",
+            "endpoint=chat.demo.example",
+            "endpoint=*",
+            "…",
+            "WIDE",
+        ];
         let authorizations =
             &["Bearer …", "Bearer demo-dedicated-key", "Bearer hostile-wide-key", "… ", "Basic …", "Bearer …, …"];
         let request = (
