@@ -112,10 +112,16 @@ STACK ?= wafer-metrics
 DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
+# Neither the place of the checkout nor whose it is gets into what is built.
+REMAP := --remap-path-prefix=$(CURDIR)=/wafer-metrics \
+  --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+LAMBDA_ENV = CARGO_BUILD_RUSTFLAGS="$(REMAP)" PATH="$(DEPLOY)/bin:$$PATH"
+LAMBDA_BUILD = $(LAMBDA_ENV) cargo lambda build --release --locked --bin scrape --bin refresh
+
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
 build: target/python/deploy/ready ## both functions for Lambda; ARCH=x86_64 or arm64
-	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked \
-	  --bin scrape --bin refresh $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+	for format in binary zip; do $(LAMBDA_BUILD) $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) \
+	  --output-format $$format || exit; done
 
 SAM_DEPLOY = PATH="$(DEPLOY)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
   --no-fail-on-empty-changeset \
