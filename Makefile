@@ -123,7 +123,7 @@ DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
 # Neither the place of the checkout nor whose it is gets into what is built.
-REMAP := --remap-path-prefix=$(CURDIR)=/wafer-metrics \
+REMAP ?= --remap-path-prefix=$(CURDIR)=/wafer-metrics \
   --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
 LAMBDA_ENV = CARGO_BUILD_RUSTFLAGS="$(REMAP)" PATH="$(DEPLOY)/bin:$$PATH"
 LAMBDA_BUILD = $(LAMBDA_ENV) cargo lambda build --release --locked --bin scrape --bin refresh
@@ -143,7 +143,7 @@ deploy: target/python/deploy/ready ## the template into AWS; BUCKET=â€¦ TOPIC=â€
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
 	cargo fetch --locked
-	PATH="$(DEPLOY)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
+	$(LAMBDA_ENV) sam build --parameter-overrides Architecture=$(ARCH)
 	aws cloudformation describe-stacks --stack-name $(STACK) > /dev/null 2>&1 || $(SAM_DEPLOY) TablesProtected=no
 	$(SAM_DEPLOY) TablesProtected=yes
 
@@ -157,7 +157,7 @@ QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_L
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
-	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
+	REMAP="$(REMAP)" $(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
 EVENT ?= events/scrape.json
 invoke: target/python/deploy/ready ## sends EVENT to a function of make build ARCH=x86_64, with make run beside it
