@@ -263,7 +263,9 @@ fn with_a_domain_the_api_has_no_other_name() {
     let template = template();
     let (_, api) = resources(&template, "AWS::ApiGatewayV2::Api").next().unwrap();
     let (_, branches) = tagged(&api["DisableExecuteApiEndpoint"]).unwrap();
-    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"HasDomain".into(), &true.into(), &false.into()));
+    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"NameApi".into(), &true.into(), &false.into()));
+    let condition = texts(&template["Conditions"]["NameApi"]);
+    assert_eq!(condition, ["HasDomain", "HasFront"], "with a domain and without a front");
 }
 
 #[test]
@@ -462,7 +464,8 @@ fn every_log_ends_and_every_function_has_one_of_them() {
         assert!(!group["RetentionInDays"].is_null(), "{name} is kept forever");
         groups.insert(name);
     }
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+    let kinds = ["AWS::Serverless::Function", "AWS::Lambda::Function"];
+    for (name, function) in kinds.into_iter().flat_map(|kind| resources(&template, kind)) {
         let group = texts(&function["LoggingConfig"]["LogGroup"]);
         assert!(matches!(group[..], [group] if groups.contains(group)), "{name} logs to a group of its own making");
     }
