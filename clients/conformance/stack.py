@@ -3,12 +3,14 @@
 import hashlib
 import json
 import secrets
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.conformance import contract
 
+MONTH = 30 * 24 * 3600
 CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 
 
@@ -26,13 +28,14 @@ class Stack:
     dynamodb: str
     folder: Path
 
-    def new_key(self) -> str:
-        """A key for one client, so that clients do not share a rate limit."""
+    def new_key(self, expires: bool = True) -> str:
+        """A key for one client, so that clients do not share a rate limit; it expires in a month, or never."""
         key = f"conformance-{secrets.token_hex(12)}"
         item = {
             "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
             "kind": {"S": "metrics"},
             "endpoints": {"SS": [CHAT, CODE, IDLE]},
+            **({"expires_at": {"N": str(int(time.time()) + MONTH)}} if expires else {}),
         }
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
@@ -53,8 +56,10 @@ class Stack:
         path.write_text(self.new_key() + "\n")
         return path
 
-    def scrape(self, *endpoints: str, accept: str | None = None, key: str | None = None) -> Scrape:
-        query = "&".join(f"endpoint={endpoint}" for endpoint in endpoints)
+    def scrape(
+        self, *endpoints: str, view: str | None = None, accept: str | None = None, key: str | None = None
+    ) -> Scrape:
+        query = "&".join([f"endpoint={endpoint}" for endpoint in endpoints] + [f"view={view}"] * bool(view))
         headers = {"Authorization": f"Bearer {key or self.new_key()}"}
         if accept:
             headers["Accept"] = accept
