@@ -69,8 +69,9 @@ def families_in(view: str) -> dict[str, Family]:
 
 
 def names_in(view: str) -> set[str]:
-    """The names of series, those of classic histograms included."""
-    return {name + suffix for name, family in families_in(view).items() for suffix, _ in parts_of(name, family)}
+    """The names of series, of classic histograms and of native ones, which have the family's own."""
+    families = families_in(view)
+    return families.keys() | {name + suffix for name, one in families.items() for suffix, _ in parts_of(name, one)}
 
 
 def bounds_of(histogram: str) -> list[float]:

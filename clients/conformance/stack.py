@@ -16,17 +16,22 @@ CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 
 @dataclass(frozen=True)
 class Scrape:
-    text: str
+    body: bytes
     content_type: str
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
 
 @dataclass(frozen=True)
 class Stack:
-    """`folder` is for files with keys."""
+    """`folder` is for files with keys; somewhere below `logs` are the request logs."""
 
     address: str
     dynamodb: str
     folder: Path
+    logs: Path
 
     def new_key(self, expires: bool = True) -> str:
         """A key for one client, so that clients do not share a rate limit; it expires in a month, or never."""
@@ -65,4 +70,4 @@ class Stack:
             headers["Accept"] = accept
         request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return Scrape(answer.read().decode(), answer.headers["Content-Type"])
+            return Scrape(answer.read(), answer.headers["Content-Type"])

@@ -20,6 +20,7 @@ ENDPOINTS = (CHAT, CODE, IDLE)
 VIEWS = (WINDOW, COUNTERS, BOTH)
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 ACCEPT_OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 # What Telegraf sends: it would rather have protobuf.
 ACCEPT_OF_TELEGRAF = (
@@ -64,7 +65,10 @@ def names_in(scrape: Scrape) -> list[str]:
     return [line.rpartition(" ")[0] for line in scrape.text.splitlines()]
 
 
-def test_a_caller_that_prefers_protobuf_gets_the_window_as_text(stack: Stack) -> None:
+def test_a_caller_that_prefers_protobuf_gets_it_with_counters_and_the_window_alone_as_text(stack: Stack) -> None:
+    """What is in the protobuf: test_counters.py and test_telegraf.py."""
+    for view in (COUNTERS, BOTH):
+        assert stack.scrape(*ENDPOINTS, view=view, accept=ACCEPT_OF_TELEGRAF).content_type == PROTOBUF
     scrape = stack.scrape(*ENDPOINTS, accept=ACCEPT_OF_TELEGRAF)
     assert scrape.content_type == TEXT
     check_families(list(parse_text(scrape.text)), WINDOW)
