@@ -4,7 +4,10 @@ mod access_log;
 mod admit;
 mod call;
 mod error;
+mod heartbeats;
+mod json;
 mod scrape;
+mod targets;
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -29,18 +32,37 @@ pub use error::AnswerError;
 #[derive(Debug)]
 pub struct Service {
     keys: ApiKeys,
-    limits: RateLimits,
+    limits: Limits,
     rollups: RollupReader,
     heartbeats: Heartbeats,
     max_staleness: SignedDuration,
 }
 
+/// A key's limit of each route by itself, so that a dashboard never costs a scrape.
+#[derive(Debug)]
+struct Limits {
+    scrape: RateLimits,
+    json: RateLimits,
+    targets: RateLimits,
+}
+
+const SCRAPE_PATH: &str = "/v1/endpoints/metrics/prometheus";
+
 /// The routes, by path. All answer GET.
-const ROUTES: [(&str, Route); 1] = [("/v1/endpoints/metrics/prometheus", Route::Scrape)];
+const ROUTES: [(&str, Route); 3] = [
+    (SCRAPE_PATH, Route::Scrape),
+    ("/v1/endpoints/metrics", Route::Json),
+    ("/v1/endpoints/metrics/targets", Route::Targets),
+];
+
+/// Endpoints read side by side: enough to hide the round trips, few enough not to open a hundred connections at once.
+const ENDPOINTS_AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy)]
 enum Route {
     Scrape,
+    Json,
+    Targets,
 }
 
 /// An answer, or why there is none, and the key's rate limit where it is known.
@@ -52,9 +74,11 @@ struct Outcome {
 impl Service {
     /// Over the tables that the settings name.
     pub fn new(settings: ScrapeSettings, client: &aws_sdk_dynamodb::Client) -> Self {
+        let limits =
+            |suffix| RateLimits::new(client.clone(), settings.rate_limits_table.clone(), quota::PER_KEY, suffix);
         Self {
+            limits: Limits { scrape: limits(""), json: limits("#json"), targets: limits("#targets") },
             keys: ApiKeys::new(client.clone(), settings.api_keys_table),
-            limits: RateLimits::new(client.clone(), settings.rate_limits_table, quota::SCRAPES),
             rollups: RollupReader::new(client.clone(), settings.rollups_table),
             heartbeats: Heartbeats::new(client.clone(), settings.heartbeats_table),
             max_staleness: settings.max_staleness,
@@ -88,6 +112,8 @@ impl Service {
         match ROUTES.into_iter().find(|(path, _)| *path == call.request.path) {
             // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
             Some((_, Route::Scrape)) => Box::pin(self.scrape(call, log)).await,
+            Some((_, Route::Json)) => Box::pin(self.json(call, log)).await,
+            Some((_, Route::Targets)) => Box::pin(self.targets(call, log)).await,
             None => RequestError::NotFound.into(),
         }
     }

@@ -7,10 +7,12 @@ use super::AnswerError;
 use crate::clock::Clock;
 use crate::error::chain;
 use crate::http::problem::{Problem, Wording};
-use crate::http::request::ScrapeRequest;
+use crate::model::api_key::KeyHash;
+use crate::model::host::{Asked, Host};
 use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
-use crate::telemetry::emf::{EmfLine, Unit};
+use crate::telemetry::emf::EmfLine;
+use crate::telemetry::metrics;
 
 /// A longer user agent is cut.
 const USER_AGENT_LENGTH: usize = 200;
@@ -60,10 +62,12 @@ impl<'a> AccessLog<'a> {
     }
 
     /// Who asks, and for what.
-    pub fn asked(&mut self, scrape: &ScrapeRequest) {
-        self.key = Some(scrape.key.prefix().to_owned());
-        let endpoints: Vec<_> = scrape.endpoints.iter().map(ToString::to_string).collect();
-        self.endpoints = Some(endpoints.join(","));
+    pub fn asked(&mut self, key: &KeyHash, asked: &Asked) {
+        self.key = Some(key.prefix().to_owned());
+        self.endpoints = Some(match asked {
+            Asked::Named(hosts) => hosts.iter().map(Host::as_str).collect::<Vec<_>>().join(","),
+            Asked::AllUpTo(_) | Asked::All => "*".to_owned(),
+        });
     }
 
     /// How old the data is.
@@ -124,13 +128,13 @@ impl<'a> AccessLog<'a> {
         }
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
-                ("ScrapeMilliseconds", Unit::Milliseconds, Some(milliseconds_since(self.clock.started()))),
-                ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                ("ServerErrors", Unit::Count, Some(u64::from(status >= 500))),
-                ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
-                ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
+                (metrics::SCRAPE_MILLISECONDS, Some(milliseconds_since(self.clock.started()))),
+                (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
+                (metrics::SERVER_ERRORS, Some(u64::from(status >= 500))),
+                (metrics::MALFORMED_KEYS, Some(u64::from(ours && status < 500))),
+                (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),
             ])
-            .with_one_by_code("Scrapes", code)
+            .with_by(metrics::SCRAPES, code, 1)
             .emit();
     }
 }

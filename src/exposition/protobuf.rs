@@ -192,3 +192,83 @@ impl From<histogram::Histogram<'_>> for Histogram {
 fn label_pair(name: &str, value: String) -> LabelPair {
     LabelPair { name: Some(name.to_owned()), value: Some(value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exposition::{EndpointFigures, EndpointSnapshot};
+    use crate::model::host::Host;
+    use crate::model::sketch::ZERO_BUCKET;
+    use crate::model::summary::Total;
+    use crate::model::window::Minute;
+
+    fn written(total: Total) -> Vec<MetricFamily> {
+        let end = Minute::floor("2026-11-24T20:15:00Z".parse().unwrap());
+        let endpoint = EndpointSnapshot {
+            endpoint: Host::parse("chat.demo.example").unwrap(),
+            figures: EndpointFigures::Counters(total),
+            concurrent_requests: 0,
+            engine: None,
+        };
+        let snapshot = Snapshot {
+            endpoints: vec![endpoint],
+            window_end: end,
+            counting_since: Some(end.plus(-100)),
+            key_expires_at: None,
+            budget_remaining: 5,
+        };
+        let bytes = write(&snapshot);
+        let (mut rest, mut families) = (bytes.as_slice(), Vec::new());
+        while !rest.is_empty() {
+            families.push(MetricFamily::decode_length_delimited(&mut rest).unwrap());
+        }
+        families
+    }
+
+    fn histogram(total: Total) -> Histogram {
+        let families = written(total);
+        let family = families.iter().find(|family| family.name() == "wafer_e2e_request_latency_seconds").unwrap();
+        family.metric[0].histogram.clone().unwrap()
+    }
+
+    #[test]
+    fn native_buckets_and_zeros_add_up_to_the_count() {
+        let mut total = Total::default();
+        for (bucket, count) in [(ZERO_BUCKET, 3), (-32, 2), (-31, 7), (5, 1)] {
+            total.duration.sketch.add(bucket, count).unwrap();
+        }
+        total.duration.sum = 2_500_000;
+        let histogram = histogram(total);
+        let mut count = 0;
+        let buckets = histogram.positive_delta.iter().map(|delta| {
+            count += delta;
+            count
+        });
+        assert_eq!(buckets.sum::<i64>() + 3, 13);
+        assert_eq!((histogram.sample_count(), histogram.zero_count(), histogram.sample_sum()), (13, 3, 2.5));
+        assert_eq!(histogram.schema(), 4);
+        let spans: Vec<_> = histogram.positive_span.iter().map(|span| (span.offset(), span.length())).collect();
+        assert_eq!(spans, [(-32, 2), (35, 1)]);
+        assert!(histogram.bucket.last().unwrap().upper_bound().is_infinite());
+        assert_eq!(histogram.bucket.last().unwrap().cumulative_count(), 13);
+    }
+
+    #[test]
+    fn an_empty_histogram_is_native_by_a_span_of_no_length() {
+        let histogram = histogram(Total::default());
+        let spans: Vec<_> = histogram.positive_span.iter().map(|span| (span.offset, span.length)).collect();
+        assert_eq!(spans, [(Some(0), Some(0))]);
+        assert_eq!((histogram.zero_count, histogram.zero_threshold), (Some(0), Some(0.0)));
+        assert_eq!(histogram.bucket.len(), 18);
+    }
+
+    #[test]
+    fn counters_keep_total_in_the_familys_name_and_say_since_when_they_count() {
+        let families = written(Total { input_tokens: 7, ..Total::default() });
+        let family = families.iter().find(|family| family.name() == "wafer_input_tokens_total").unwrap();
+        assert_eq!(family.r#type, Some(MetricType::Counter.into()));
+        let counter = family.metric[0].counter.clone().unwrap();
+        assert_eq!(counter.value, Some(7.0));
+        assert_eq!(counter.created_timestamp.unwrap().seconds, 1_795_551_300 - 6_000);
+    }
+}

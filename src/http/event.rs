@@ -29,6 +29,8 @@ pub struct HttpRequest {
     /// The raw query string.
     pub query: String,
     pub headers: HeaderMap,
+    /// The name that the caller reached, as API Gateway knows it.
+    pub domain_name: String,
 }
 
 impl HttpRequest {
@@ -38,6 +40,7 @@ impl HttpRequest {
             path: event.raw_path.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
             headers: event.headers,
+            domain_name: event.request_context.domain_name.unwrap_or_default(),
         }
     }
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod captured_log;
+mod counters;
 mod deadline;
 mod errors;
 mod faults;
+mod json;
 mod limiter;
 mod negotiation;
 mod reads;
@@ -13,5 +15,6 @@ mod refresh;
 mod refresh_log;
 mod scrape_log;
 mod setup;
+mod targets;
 mod template;
 mod tidy;

@@ -1,6 +1,7 @@
 //! What an operator finds in the log.
 
 use testing::proxy::{Fault, Proxy};
+use wafer_metrics::telemetry::metrics;
 
 use crate::captured_log::lines_with;
 use crate::setup::*;
@@ -72,6 +73,9 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
     let lines = lines_with(&format!("\"Timestamp\":{}", now.as_millisecond()));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     let mut line = line.clone();
+    let of_function = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+    let names: Vec<_> = of_function.iter().map(|metric| metric["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, metrics::OF_SCRAPE.map(|metric| metric.name));
     assert!(line["ScrapeMilliseconds"].take().is_u64());
     insta::assert_snapshot!(serde_json::to_string_pretty(&line).unwrap(), @r#"
         {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml_ng::Value;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::telemetry::metrics::{self, MetricBy};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -252,7 +253,9 @@ fn scrapers_have_a_ceiling_that_strangers_on_other_paths_do_not_use_up() {
     assert_eq!(first, routes);
     let keys: BTreeSet<_> =
         resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| texts(&route["RouteKey"])[0]).collect();
-    assert_eq!(keys, ["$default", "GET /v1/endpoints/metrics/prometheus"].into());
+    let metrics = "GET /v1/endpoints/metrics";
+    let routes = ["", "/prometheus", "/targets"].map(|route| format!("{metrics}{route}"));
+    assert_eq!(keys, routes.iter().map(String::as_str).chain(["$default"]).collect());
 }
 
 #[test]
@@ -357,22 +360,24 @@ fn the_lag_alarm_comes_before_scrapes_are_refused() {
 
 #[test]
 fn alarms_watch_metrics_that_the_functions_write() {
-    let sources =
-        [include_str!("../../src/refresh/report.rs"), include_str!("../../src/answer/access_log.rs")].concat();
     let template = template();
+    let codes = include_str!("../../docs/contract.md");
     let mut watched = 0;
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
-    for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
+    for (name, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
         let metric = alarm["MetricName"].as_str().unwrap();
-        let dimensions = alarm["Dimensions"].as_sequence().unwrap();
-        if let Some(code) = dimensions.iter().find(|dimension| dimension["Name"] == "Code") {
-            let (code, codes) = (code["Value"].as_str().unwrap(), include_str!("../../docs/contract.md"));
-            assert!(
-                sources.contains(&format!("with_one_by_code(\"{metric}\"")) && codes.contains(&format!("| `{code}` |"))
-            );
-        } else {
-            assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
-        }
+        let dimensions = alarm["Dimensions"].as_sequence().unwrap().iter();
+        let dimensions = dimensions.map(|one| (one["Name"].as_str().unwrap(), texts(&one["Value"])[0]));
+        let written = match dimensions.collect::<Vec<_>>()[..] {
+            [("Function", "ScrapeFunction")] => metrics::OF_SCRAPE.iter().any(|written| written.name == metric),
+            [("Function", "RefreshFunction")] => metrics::OF_REFRESH.iter().any(|written| written.name == metric),
+            [("Function", "ScrapeFunction"), (dimension, code)] => {
+                let MetricBy { metric: written, dimension: by } = metrics::SCRAPES;
+                (written.name, by) == (metric, dimension) && codes.contains(&format!("| `{code}` |"))
+            }
+            _ => false,
+        };
+        assert!(written, "{name}: nobody writes {metric}");
         watched += 1;
     }
     assert!(watched >= 6);
