@@ -5,6 +5,7 @@
 mod captured_log;
 mod counters;
 mod deadline;
+mod environment;
 mod errors;
 mod faults;
 mod hostile;
