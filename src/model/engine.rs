@@ -6,6 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 /// How old a heartbeat may be before its worker no longer counts.
 pub const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// How old a heartbeat may be for its worker to be listed.
+const LISTED_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// No count of a worker goes higher.
 const MAX_COUNT: f64 = 1e9;
 
@@ -50,6 +52,7 @@ pub type Values = BTreeMap<&'static str, f64>;
 /// One worker's last report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heartbeat {
+    pub worker: String,
     /// When the worker reported, by its own clock.
     pub reported_at: Timestamp,
     pub values: Values,
@@ -61,6 +64,18 @@ pub struct EngineGauges {
     /// Workers that reported within [`FRESH_FOR`].
     pub replicas_reporting: u64,
     values: Values,
+}
+
+impl Heartbeat {
+    /// Whether its worker counts.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.duration_since(self.reported_at) <= FRESH_FOR
+    }
+
+    /// Whether its worker is listed.
+    pub fn is_listed(&self, now: Timestamp) -> bool {
+        now.duration_since(self.reported_at) <= LISTED_FOR
+    }
 }
 
 impl Kind {
@@ -87,8 +102,7 @@ impl EngineGauges {
     /// Puts together what the workers that are fresh at `now` report.
     #[must_use]
     pub fn from_heartbeats(heartbeats: &[Heartbeat], now: Timestamp) -> Self {
-        let fresh: Vec<_> =
-            heartbeats.iter().filter(|beat| now.duration_since(beat.reported_at) <= FRESH_FOR).collect();
+        let fresh: Vec<_> = heartbeats.iter().filter(|beat| beat.is_fresh(now)).collect();
         let value = |gauge: Gauge| {
             let reported = fresh.iter().filter_map(|beat| beat.values.get(gauge.attribute).copied());
             Some((gauge.attribute, gauge.aggregate.over(reported)?))
@@ -108,6 +122,7 @@ mod tests {
 
     fn beat<const N: usize>(age_ms: i64, values: [(Gauge, f64); N]) -> Heartbeat {
         Heartbeat {
+            worker: "worker-0".to_owned(),
             reported_at: Timestamp::from_millisecond(1_000_000_000 - age_ms).unwrap(),
             values: values.map(|(gauge, value)| (gauge.attribute, value)).into(),
         }

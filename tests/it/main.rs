@@ -4,8 +4,11 @@
 
 mod counters;
 mod deadline;
+mod environment;
 mod errors;
 mod faults;
+mod hostile;
+mod json;
 mod limiter;
 mod negotiation;
 mod reads;
@@ -13,5 +16,6 @@ mod refresh;
 mod refresh_log;
 mod scrape_log;
 mod setup;
+mod targets;
 mod template;
 mod tidy;
