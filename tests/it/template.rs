@@ -372,6 +372,9 @@ fn duration_in_words(alarm: &Value) -> String {
     }
 }
 
+/// How a threshold is put into words.
+type InWords<'a> = &'a dyn Fn(&Value) -> String;
+
 #[test]
 fn the_page_and_the_dashboard_say_by_the_templates_numbers_when_an_alarm_fires() {
     let template = template();
@@ -382,7 +385,7 @@ fn the_page_and_the_dashboard_say_by_the_templates_numbers_when_an_alarm_fires()
     let seconds = |threshold: &Value| format!("over {} s", threshold.as_u64().unwrap() / 1_000);
     let count = |threshold: &Value| format!("more than {} hours", threshold.as_u64().unwrap());
     let nothing = |_: &Value| String::new();
-    let thresholds: [(&str, &dyn Fn(&Value) -> String); 8] = [
+    let thresholds: [(&str, InWords<'_>); 8] = [
         ("refresh-errors", &nothing),
         ("rows-too-late", &nothing),
         ("hours-unsealed", &count),
