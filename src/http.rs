@@ -6,3 +6,4 @@ pub mod parameters;
 pub mod problem;
 pub mod reply;
 pub mod request;
+mod user_agent;

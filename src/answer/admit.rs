@@ -65,8 +65,10 @@ impl Service {
         asked: Asked,
         log: &mut AccessLog<'_>,
     ) -> Result<Grant, KeyError> {
+        log.asked(&key);
         let authorize = self.keys.authorize(key, asked, call.now());
         let grant = within(call.answer_by, authorize, |late| KeyError::Unavailable(late.into())).await?;
+        log.granted(&grant, call.request);
         log.step(Step::Key);
         Ok(grant)
     }

@@ -32,7 +32,7 @@ impl Service {
             let cause = chain(cause.as_ref());
             tracing::warn!(request_id = %call.id, endpoints = unread.len(), cause, "heartbeats not read");
         }
-        log.malformed_heartbeats(readings.iter().flatten().map(|reading| reading.malformed).sum());
+        log.heartbeats(unread.len(), readings.iter().flatten().map(|reading| reading.malformed).sum());
         readings.into_iter().map(|reading| reading.ok().map(|reading| reading.heartbeats)).collect()
     }
 }

@@ -21,7 +21,6 @@ impl Service {
             Err(error) => return error.into(),
         };
         let asked = Asked::Named(vec![json.endpoint.clone()]);
-        log.asked(&json.key, &asked);
         match self.admit(call, json.key.clone(), asked, &self.limits.json, log).await {
             Ok(admitted) => {
                 let limit = admitted.admission.limit();

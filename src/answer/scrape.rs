@@ -25,7 +25,6 @@ impl Service {
             Ok(scrape) => scrape,
             Err(error) => return error.into(),
         };
-        log.asked(&scrape.key, &scrape.endpoints);
         match self.admit(call, scrape.key.clone(), scrape.endpoints.clone(), &self.limits.scrape, log).await {
             Ok(admitted) => {
                 let limit = admitted.admission.limit();

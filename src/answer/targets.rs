@@ -19,7 +19,6 @@ impl Service {
 
     async fn answer_targets(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
         let request = TargetsRequest::parse(call.request)?;
-        log.asked(&request.key, &Asked::All);
         let grant = self.authorize(call, request.key, Asked::All, log).await?;
         let limit = take_slot(call, &grant, &self.limits.targets).await?.limit();
         log.step(Step::Limit);

@@ -1,7 +1,6 @@
 //! The event that API Gateway sends for an HTTP request: HTTP API, payload format 2.0.
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::http::header::USER_AGENT;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_runtime::Diagnostic;
@@ -22,7 +21,7 @@ impl From<NotHttp> for Diagnostic {
 }
 
 /// The request as the caller sent it, not yet checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HttpRequest {
     pub method: Method,
     pub path: String,
@@ -42,10 +41,6 @@ impl HttpRequest {
             headers: event.headers,
             domain_name: event.request_context.domain_name.unwrap_or_default(),
         }
-    }
-
-    pub fn user_agent(&self) -> &str {
-        self.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 

@@ -1,12 +1,16 @@
 //! The heartbeats table: what the workers of an endpoint last reported.
 
-use aws_sdk_dynamodb::Client;
-use jiff::{SignedDuration, Timestamp};
+use std::pin::pin;
 
-use crate::error::Cause;
+use aws_sdk_dynamodb::Client;
+use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+
+use crate::error::{Cause, for_log};
 use crate::model::engine::{GAUGES, Gauge, Heartbeat};
 use crate::model::host::Host;
-use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, string};
+use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, size, string};
 use crate::stores::dynamodb::query;
 use crate::stores::rate_limits::Admission;
 
@@ -14,6 +18,12 @@ use crate::stores::rate_limits::Admission;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// 2020-01-01T00:00:00Z in Unix milliseconds.
 const EARLIEST_REPORT_MS: f64 = 1_577_836_800_000.0;
+/// No endpoint has so many workers: whoever writes more must not use up the memory of all.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, Error)]
+#[error("heartbeats of over {} MB", MAX_BYTES >> 20)]
+struct TooMany;
 
 /// Reads the heartbeats table.
 #[derive(Clone, Debug)]
@@ -39,7 +49,7 @@ impl Heartbeats {
     /// The heartbeats of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
     ///
     /// # Errors
-    /// When the table cannot be read.
+    /// When the table cannot be read, or holds over 8 MB for the endpoint.
     pub async fn read(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<EngineReading, Cause> {
         let query = self
             .client
@@ -48,11 +58,18 @@ impl Heartbeats {
             .key_condition_expression("endpoint = :endpoint")
             .expression_attribute_values(":endpoint", s(endpoint.as_str()));
         let (mut heartbeats, mut malformed) = (Vec::new(), Vec::new());
-        for item in query::items(query).await? {
-            let mut faults = Vec::new();
-            heartbeats.extend(decode(&item, now, &mut faults));
-            let worker = || string(&item, "worker_id").ok().flatten().map(str::to_owned);
-            malformed.extend(faults.into_iter().next().map(|fault| (worker(), fault)));
+        let (mut pages, mut read) = (pin!(query::pages(query)), 0);
+        while let Some(page) = pages.try_next().await? {
+            read += page.iter().map(size).sum::<usize>();
+            if read > MAX_BYTES {
+                return Err(TooMany.into());
+            }
+            for item in page {
+                let mut faults = Vec::new();
+                heartbeats.extend(decode(&item, now, &mut faults));
+                let worker = || string(&item, "worker_id").ok().flatten().map(for_log);
+                malformed.extend(faults.into_iter().next().map(|fault| (worker(), fault)));
+            }
         }
         if let Some((worker, error)) = malformed.first() {
             tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");

@@ -30,9 +30,12 @@ const fn count(name: &'static str) -> Metric {
 pub const SCRAPE_MILLISECONDS: Metric = Metric { name: "ScrapeMilliseconds", unit: Unit::Milliseconds };
 pub const DATA_AGE_SECONDS: Metric = Metric { name: "DataAgeSeconds", unit: Unit::Seconds };
 pub const SERVER_ERRORS: Metric = count("ServerErrors");
+pub const SCRAPES_WITHOUT_HEARTBEATS: Metric = count("ScrapesWithoutHeartbeats");
 pub const MALFORMED_KEYS: Metric = count("MalformedKeys");
 pub const MALFORMED_HEARTBEATS: Metric = count("MalformedHeartbeats");
+/// Every call, whatever its route.
 pub const SCRAPES: MetricBy = MetricBy { metric: count("Scrapes"), dimension: "Code" };
+pub const CALLS: MetricBy = MetricBy { metric: count("Calls"), dimension: "Route" };
 
 pub const REFRESH_LAG_SECONDS: Metric = Metric { name: "RefreshLagSeconds", unit: Unit::Seconds };
 pub const REFRESH_ROWS: Metric = count("RefreshRows");
@@ -50,8 +53,14 @@ pub const REFRESH_ERRORS: Metric = count("RefreshErrors");
 pub const MINUTES_BEHIND_BY_CAUSE: MetricBy = MetricBy { metric: MINUTES_BEHIND, dimension: "Cause" };
 
 /// Those of the scrape function under the dimension `Function` alone.
-pub const OF_SCRAPE: [Metric; 5] =
-    [SCRAPE_MILLISECONDS, DATA_AGE_SECONDS, SERVER_ERRORS, MALFORMED_KEYS, MALFORMED_HEARTBEATS];
+pub const OF_SCRAPE: [Metric; 6] = [
+    SCRAPE_MILLISECONDS,
+    DATA_AGE_SECONDS,
+    SERVER_ERRORS,
+    SCRAPES_WITHOUT_HEARTBEATS,
+    MALFORMED_KEYS,
+    MALFORMED_HEARTBEATS,
+];
 
 /// Those of the refresh function under the dimension `Function` alone.
 pub const OF_REFRESH: [Metric; 13] = [

@@ -1,4 +1,4 @@
-//! The functions' log, kept for the tests; a line that holds a secret fails the test that wrote it.
+//! The functions' log, kept for the tests; a line that is too long or holds a secret fails the test that wrote it.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
@@ -8,6 +8,9 @@ use tracing::subscriber::set_global_default;
 use wafer_metrics::telemetry::log;
 
 use crate::setup;
+
+/// No line is longer, whoever wrote what stands in it.
+pub const LONGEST_LINE: usize = 2_048;
 
 static START: Once = Once::new();
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -28,6 +31,7 @@ struct Writer;
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8(bytes.to_vec()).unwrap();
+        assert!(line.len() <= LONGEST_LINE, "{} bytes in the log: {line}", line.len());
         for key in setup::KEYS {
             assert!(!line.contains(key), "a key in the log: {line}");
             assert!(!line.contains(&setup::hash(key)), "a key's hash in the log: {line}");

@@ -5,8 +5,10 @@
 mod captured_log;
 mod counters;
 mod deadline;
+mod environment;
 mod errors;
 mod faults;
+mod hostile;
 mod json;
 mod limiter;
 mod negotiation;

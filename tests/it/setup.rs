@@ -143,7 +143,7 @@ pub fn scrape(client: &Client) -> Service {
 }
 
 /// An event of API Gateway.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Event(Value);
 
 impl Event {
