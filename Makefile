@@ -101,7 +101,7 @@ lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
 # --- The client kit: docs/clients.md ---
 
 # One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". Where LOCAL_STACK
-# names a local stack nothing is built.
+# names a local stack nothing is built. COUNTERS_MINUTES is how long clients scrape before counters are checked: 4.
 conformance: target/python/conformance/ready target/conformance/node_modules ## clients/ against the local stack
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
 	target/python/conformance/bin/python -m pytest loopback clients/conformance $(ARGS)
