@@ -153,8 +153,8 @@ check-template: target/python/deploy/ready ## lints the template
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
 # What is rehearsed differs from a release in how long it takes to build, and in nothing else.
-QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal $(QUICK_PROFILE)
 
 rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
 	REMAP="$(REMAP)" $(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
@@ -179,11 +179,14 @@ ABOUT := target/tools/cargo-about-0.9.3
 RELEASE_TOOLS := $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about
 WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$(CURDIR)/$(ABOUT)/bin:$$PATH"
 
+# Each is run once: that it is built quickly counts for more.
 $(CYCLONEDX)/bin/cargo-cyclonedx:
-	cargo install --quiet --locked --root $(CYCLONEDX) $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(CYCLONEDX) \
+	  $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
 
 $(ABOUT)/bin/cargo-about:
-	cargo install --quiet --locked --root $(ABOUT) --features cli $(subst about-,about@,$(notdir $(ABOUT)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(ABOUT) --features cli \
+	  $(subst about-,about@,$(notdir $(ABOUT)))
 
 release: $(RELEASE_TOOLS) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
 	$(MAKE) --no-print-directory build ARCH=x86_64
