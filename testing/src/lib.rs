@@ -5,6 +5,7 @@ pub mod clock;
 pub mod dynamodb;
 pub mod logs;
 pub mod proxy;
+pub mod replica;
 
 use std::net::SocketAddr;
 
