@@ -8,6 +8,7 @@ pub mod dynamodb;
 pub mod keys;
 pub mod logs;
 pub mod proxy;
+pub mod replica;
 pub mod rollups;
 
 use std::net::SocketAddr;
