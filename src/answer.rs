@@ -65,6 +65,17 @@ enum Route {
     Targets,
 }
 
+impl Route {
+    /// As the log and the metrics name it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Scrape => "scrape",
+            Self::Json => "json",
+            Self::Targets => "targets",
+        }
+    }
+}
+
 /// An answer, or why there is none, and the key's rate limit where it is known.
 struct Outcome {
     limit: Option<RateLimit>,
@@ -109,12 +120,15 @@ impl Service {
     }
 
     async fn route(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
-        match ROUTES.into_iter().find(|(path, _)| *path == call.request.path) {
-            // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
-            Some((_, Route::Scrape)) => Box::pin(self.scrape(call, log)).await,
-            Some((_, Route::Json)) => Box::pin(self.json(call, log)).await,
-            Some((_, Route::Targets)) => Box::pin(self.targets(call, log)).await,
-            None => RequestError::NotFound.into(),
+        let Some((_, route)) = ROUTES.into_iter().find(|(path, _)| *path == call.request.path) else {
+            return RequestError::NotFound.into();
+        };
+        log.route(route);
+        // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
+        match route {
+            Route::Scrape => Box::pin(self.scrape(call, log)).await,
+            Route::Json => Box::pin(self.json(call, log)).await,
+            Route::Targets => Box::pin(self.targets(call, log)).await,
         }
     }
 }

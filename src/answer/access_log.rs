@@ -3,7 +3,7 @@
 use lambda_runtime::Context;
 use tokio::time::Instant;
 
-use super::AnswerError;
+use super::{AnswerError, Route};
 use crate::clock::Clock;
 use crate::error::chain;
 use crate::http::event::HttpRequest;
@@ -34,6 +34,7 @@ pub struct AccessLog<'a> {
     invocation: &'a str,
     function: &'a str,
     clock: Clock,
+    route: &'static str,
     /// The first digits of the key's hash.
     key: Option<String>,
     user_agent: Option<String>,
@@ -55,6 +56,7 @@ impl<'a> AccessLog<'a> {
             invocation: &context.request_id,
             function: &context.env_config.function_name,
             clock,
+            route: "other",
             key: None,
             user_agent: None,
             endpoints: None,
@@ -64,6 +66,11 @@ impl<'a> AccessLog<'a> {
             steps: [None; 4],
             last_step: clock.started(),
         }
+    }
+
+    /// The route that answers; other paths have none.
+    pub fn route(&mut self, route: Route) {
+        self.route = route.name();
     }
 
     /// With which key, whether it is good or not.
@@ -125,7 +132,7 @@ impl<'a> AccessLog<'a> {
                     render_ms = step(Step::Render),
                     total_ms = milliseconds_since(self.clock.started()),
                     cause,
-                    "scrape"
+                    "{}", self.route
                 )
             };
         }
@@ -136,10 +143,11 @@ impl<'a> AccessLog<'a> {
         }
         // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
         let judged = status == 200 || status >= 500;
+        let is_scrape = judged && self.route == Route::Scrape.name();
         let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
-                (metrics::SCRAPE_MILLISECONDS, judged.then(|| milliseconds_since(self.clock.started()))),
+                (metrics::SCRAPE_MILLISECONDS, is_scrape.then(|| milliseconds_since(self.clock.started()))),
                 (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
                 (metrics::SERVER_ERRORS, judged.then_some(u64::from(status >= 500))),
                 (metrics::SCRAPES_WITHOUT_HEARTBEATS, without_heartbeats.map(u64::from)),
@@ -147,6 +155,7 @@ impl<'a> AccessLog<'a> {
                 (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),
             ])
             .with_by(metrics::SCRAPES, code, 1)
+            .with_by(metrics::CALLS, self.route, 1)
             .emit();
     }
 }

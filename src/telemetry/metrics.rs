@@ -33,7 +33,9 @@ pub const SERVER_ERRORS: Metric = count("ServerErrors");
 pub const SCRAPES_WITHOUT_HEARTBEATS: Metric = count("ScrapesWithoutHeartbeats");
 pub const MALFORMED_KEYS: Metric = count("MalformedKeys");
 pub const MALFORMED_HEARTBEATS: Metric = count("MalformedHeartbeats");
+/// Every call, whatever its route.
 pub const SCRAPES: MetricBy = MetricBy { metric: count("Scrapes"), dimension: "Code" };
+pub const CALLS: MetricBy = MetricBy { metric: count("Calls"), dimension: "Route" };
 
 pub const REFRESH_LAG_SECONDS: Metric = Metric { name: "RefreshLagSeconds", unit: Unit::Seconds };
 pub const REFRESH_ROWS: Metric = count("RefreshRows");

@@ -1,10 +1,10 @@
 //! What an operator finds in the log.
 
+use testing::captured_log::lines_with;
 use testing::proxy::{Fault, Proxy};
 use wafer_metrics::model::quota;
 use wafer_metrics::telemetry::metrics;
 
-use crate::captured_log::lines_with;
 use crate::setup::*;
 
 #[tokio::test]
@@ -139,70 +139,87 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
     assert_eq!(names, metrics::OF_SCRAPE.map(|metric| metric.name));
     assert!(line["ScrapeMilliseconds"].take().is_u64());
     insta::assert_snapshot!(serde_json::to_string_pretty(&line).unwrap(), @r#"
-        {
-          "Code": "ok",
-          "DataAgeSeconds": 102,
-          "Function": "wafer-metrics-scrape",
-          "MalformedHeartbeats": 0,
-          "MalformedKeys": 0,
-          "ScrapeMilliseconds": null,
-          "Scrapes": 1,
-          "ScrapesWithoutHeartbeats": 0,
-          "ServerErrors": 0,
-          "_aws": {
-            "CloudWatchMetrics": [
+    {
+      "Calls": 1,
+      "Code": "ok",
+      "DataAgeSeconds": 102,
+      "Function": "wafer-metrics-scrape",
+      "MalformedHeartbeats": 0,
+      "MalformedKeys": 0,
+      "Route": "scrape",
+      "ScrapeMilliseconds": null,
+      "Scrapes": 1,
+      "ScrapesWithoutHeartbeats": 0,
+      "ServerErrors": 0,
+      "_aws": {
+        "CloudWatchMetrics": [
+          {
+            "Dimensions": [
+              [
+                "Function"
+              ]
+            ],
+            "Metrics": [
               {
-                "Dimensions": [
-                  [
-                    "Function"
-                  ]
-                ],
-                "Metrics": [
-                  {
-                    "Name": "ScrapeMilliseconds",
-                    "Unit": "Milliseconds"
-                  },
-                  {
-                    "Name": "DataAgeSeconds",
-                    "Unit": "Seconds"
-                  },
-                  {
-                    "Name": "ServerErrors",
-                    "Unit": "Count"
-                  },
-                  {
-                    "Name": "ScrapesWithoutHeartbeats",
-                    "Unit": "Count"
-                  },
-                  {
-                    "Name": "MalformedKeys",
-                    "Unit": "Count"
-                  },
-                  {
-                    "Name": "MalformedHeartbeats",
-                    "Unit": "Count"
-                  }
-                ],
-                "Namespace": "WaferMetrics"
+                "Name": "ScrapeMilliseconds",
+                "Unit": "Milliseconds"
               },
               {
-                "Dimensions": [
-                  [
-                    "Function",
-                    "Code"
-                  ]
-                ],
-                "Metrics": [
-                  {
-                    "Name": "Scrapes",
-                    "Unit": "Count"
-                  }
-                ],
-                "Namespace": "WaferMetrics"
+                "Name": "DataAgeSeconds",
+                "Unit": "Seconds"
+              },
+              {
+                "Name": "ServerErrors",
+                "Unit": "Count"
+              },
+              {
+                "Name": "ScrapesWithoutHeartbeats",
+                "Unit": "Count"
+              },
+              {
+                "Name": "MalformedKeys",
+                "Unit": "Count"
+              },
+              {
+                "Name": "MalformedHeartbeats",
+                "Unit": "Count"
               }
             ],
-            "Timestamp": 1795551342345
+            "Namespace": "WaferMetrics"
+          },
+          {
+            "Dimensions": [
+              [
+                "Function",
+                "Code"
+              ]
+            ],
+            "Metrics": [
+              {
+                "Name": "Scrapes",
+                "Unit": "Count"
+              }
+            ],
+            "Namespace": "WaferMetrics"
+          },
+          {
+            "Dimensions": [
+              [
+                "Function",
+                "Route"
+              ]
+            ],
+            "Metrics": [
+              {
+                "Name": "Calls",
+                "Unit": "Count"
+              }
+            ],
+            "Namespace": "WaferMetrics"
           }
-        }
+        ],
+        "Timestamp": 1795551342345
+      }
+    }
     "#);
 }

@@ -263,7 +263,9 @@ fn with_a_domain_the_api_has_no_other_name() {
     let template = template();
     let (_, api) = resources(&template, "AWS::ApiGatewayV2::Api").next().unwrap();
     let (_, branches) = tagged(&api["DisableExecuteApiEndpoint"]).unwrap();
-    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"HasDomain".into(), &true.into(), &false.into()));
+    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"NameApi".into(), &true.into(), &false.into()));
+    let condition = texts(&template["Conditions"]["NameApi"]);
+    assert_eq!(condition, ["HasDomain", "HasFront"], "with a domain and without a front");
 }
 
 #[test]
@@ -370,6 +372,9 @@ fn duration_in_words(alarm: &Value) -> String {
     }
 }
 
+/// How a threshold is put into words.
+type InWords<'a> = &'a dyn Fn(&Value) -> String;
+
 #[test]
 fn the_page_and_the_dashboard_say_by_the_templates_numbers_when_an_alarm_fires() {
     let template = template();
@@ -380,7 +385,7 @@ fn the_page_and_the_dashboard_say_by_the_templates_numbers_when_an_alarm_fires()
     let seconds = |threshold: &Value| format!("over {} s", threshold.as_u64().unwrap() / 1_000);
     let count = |threshold: &Value| format!("more than {} hours", threshold.as_u64().unwrap());
     let nothing = |_: &Value| String::new();
-    let thresholds: [(&str, &dyn Fn(&Value) -> String); 8] = [
+    let thresholds: [(&str, InWords<'_>); 8] = [
         ("refresh-errors", &nothing),
         ("rows-too-late", &nothing),
         ("hours-unsealed", &count),
@@ -462,7 +467,8 @@ fn every_log_ends_and_every_function_has_one_of_them() {
         assert!(!group["RetentionInDays"].is_null(), "{name} is kept forever");
         groups.insert(name);
     }
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+    let kinds = ["AWS::Serverless::Function", "AWS::Lambda::Function"];
+    for (name, function) in kinds.into_iter().flat_map(|kind| resources(&template, kind)) {
         let group = texts(&function["LoggingConfig"]["LogGroup"]);
         assert!(matches!(group[..], [group] if groups.contains(group)), "{name} logs to a group of its own making");
     }

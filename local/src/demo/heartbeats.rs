@@ -18,8 +18,6 @@ const KEPT: SignedDuration = SignedDuration::from_hours(1);
 pub struct Report {
     /// Host of the endpoint the worker serves.
     pub endpoint: &'static str,
-    /// The worker's name, unique within the endpoint.
-    pub worker_id: String,
     pub heartbeat: Heartbeat,
 }
 
@@ -53,12 +51,12 @@ pub fn fleet_at(now: Timestamp) -> Vec<Report> {
 ///
 /// When a write fails after the client's own retries. Heartbeats before it are written.
 pub async fn report(client: &Client, table: &str, now: Timestamp) -> Result<(), aws_sdk_dynamodb::Error> {
-    for Report { endpoint, worker_id, heartbeat } in fleet_at(now) {
+    for Report { endpoint, heartbeat } in fleet_at(now) {
         let mut put = client
             .put_item()
             .table_name(table)
             .item("endpoint", AttributeValue::S(endpoint.to_owned()))
-            .item("worker_id", AttributeValue::S(worker_id))
+            .item("worker_id", AttributeValue::S(heartbeat.worker))
             .item("reported_at_ms", number(heartbeat.reported_at.as_millisecond()))
             .item("expires_at", number((heartbeat.reported_at + KEPT).as_second()));
         for (attribute, value) in heartbeat.values {
@@ -85,8 +83,8 @@ impl Pool {
             Gauge { kind: Kind::Ratio, .. } => to_four_digits(0.1 + 0.8 * load),
         };
         let values = GAUGES.map(|gauge| (gauge.attribute, value(gauge))).into();
-        let heartbeat = Heartbeat { reported_at: now, values };
-        Report { endpoint: self.endpoint, worker_id: format!("worker-{worker}"), heartbeat }
+        let heartbeat = Heartbeat { worker: format!("worker-{worker}"), reported_at: now, values };
+        Report { endpoint: self.endpoint, heartbeat }
     }
 }
 
@@ -124,7 +122,7 @@ mod tests {
     fn three_workers_serve_chat_two_code_and_none_the_idle_endpoint() {
         for fleet in two_hours_every_ten_seconds() {
             let workers: Vec<(&str, &str)> =
-                fleet.iter().map(|report| (report.endpoint, report.worker_id.as_str())).collect();
+                fleet.iter().map(|report| (report.endpoint, report.heartbeat.worker.as_str())).collect();
             assert_eq!(
                 workers,
                 [
