@@ -24,6 +24,11 @@ LOG_GB = 0.50
 METRIC = 0.30
 ALARM = 0.10
 DASHBOARD = 3.0
+CLOUDFRONT_CALL = 1.0e-6  # HTTPS
+WAF_CALL = 0.60e-6
+WEB_ACL = 5.0
+WAF_RULE = 1.0
+SECRET = 0.40
 
 MINUTES = 30 * 24 * 60
 HOURS = 30 * 24
@@ -87,6 +92,11 @@ def codes() -> int:
     return len(set(re.findall(r"^\| \d{3} \| `(\w+)`", errors, re.MULTILINE))) + 1
 
 
+def routes() -> int:
+    """The routes by which calls are counted: those of the API, the one for all other paths among them."""
+    return template().count("Type: AWS::ApiGatewayV2::Route\n")
+
+
 def write_units(*sizes: int) -> int:
     """Of one transaction: each item's kilobytes, twice."""
     return sum(2 * ceil(size / 1024) for size in sizes)
@@ -99,7 +109,7 @@ def read_units(size: float, consistent: bool) -> float:
 def for_all() -> list[Line]:
     queries = MINUTES + HOURS
     megabytes = memory("RefreshFunction")
-    series, causes_and_codes = metrics(), codes() + CAUSES
+    series, by_dimension = metrics(), codes() + CAUSES + routes()
     lambda_run = LAMBDA_CALL + REFRESH_RUN * megabytes / 1024 * LAMBDA_GB_SECOND
     return [
         (
@@ -122,10 +132,10 @@ def for_all() -> list[Line]:
         (
             "CloudWatch",
             (
-                f"{series} metrics and up to {causes_and_codes} more by code and cause at $0.30, "
+                f"{series} metrics and up to {by_dimension} more by code, cause and route at $0.30, "
                 f"{alarms()} alarms at $0.10, a dashboard at $3"
             ),
-            (series + causes_and_codes) * METRIC + alarms() * ALARM + DASHBOARD,
+            (series + by_dimension) * METRIC + alarms() * ALARM + DASHBOARD,
         ),
     ]
 
@@ -140,6 +150,8 @@ def for_an_endpoint() -> list[Line]:
     reads = 1 + 0.5 + 0.5  # watermark, key, heartbeats
     reads += read_units(30 * MINUTE_ITEM, False) + read_units(22 * HOUR_ITEM, False)
     reads += read_units(HOUR_ITEM, True) + read_units(43 * MINUTE_ITEM, True)
+    # Of the counters, which the client kit asks for too: the running total.
+    reads += read_units(TOTAL_ITEM, True)
     lambda_run = LAMBDA_CALL + SCRAPE_RUN * megabytes / 1024 * LAMBDA_GB_SECOND
     return [
         ("HTTP API", f"{MINUTES:,} requests, $1 a million", MINUTES * HTTP_API_CALL),
@@ -151,7 +163,7 @@ def for_an_endpoint() -> list[Line]:
             ),
             MINUTES * lambda_run,
         ),
-        ("DynamoDB, reads", f"2 GetItem and 5 Query: {reads:.0f} units, $0.125 a million", MINUTES * reads * READ_UNIT),
+        ("DynamoDB, reads", f"3 GetItem and 5 Query: {reads:.0f} units, $0.125 a million", MINUTES * reads * READ_UNIT),
         ("DynamoDB, limits", "1 UpdateItem, $0.625 a million", MINUTES * WRITE_UNIT),
         (
             "DynamoDB, rollups",
@@ -162,6 +174,13 @@ def for_an_endpoint() -> list[Line]:
             writes * WRITE_UNIT + sealing * READ_UNIT + stored * (STORED_GB + RECOVERABLE_GB),
         ),
         ("CloudWatch Logs", "1.7 KB per scrape, $0.50 a GB", MINUTES * SCRAPE_LOG / 1e9 * LOG_GB),
+    ]
+
+
+def for_the_front() -> list[Line]:
+    return [
+        ("AWS WAF", f"a web ACL at ${WEB_ACL:.0f}, a rule at ${WAF_RULE:.0f}", WEB_ACL + WAF_RULE),
+        ("Secrets Manager", "a secret", SECRET),
     ]
 
 
@@ -180,6 +199,8 @@ def tables() -> str:
         table("a month, whatever the number of endpoints", for_all())
         + "\n"
         + table("a month, per endpoint and key scraped each minute", for_an_endpoint())
+        + "\n"
+        + table("a month, with the front, whatever the number of endpoints", for_the_front())
     )
 
 
@@ -207,6 +228,9 @@ def remarks() -> str:
         f"S3 with ten files a minute: ${queries * 10 * FILES * 3 * S3_GET:.0f}",
     ]
     lines.append(f"an hour of {CEILING:,} junk calls a second: ${flood_hour():.0f}")
+    front = CLOUDFRONT_CALL + WAF_CALL
+    lines.append(f"with the front, per key scraped each minute: ${MINUTES * front:.2f} more")
+    lines.append(f"an hour of {CEILING:,} calls a second that WAF ends: ${3600 * CEILING * front:.2f}")
     for endpoints in (200, 2_000, 5_000):
         units = first_fill_units(endpoints)
         minutes = ceil(units / 4_000 / 60)

@@ -1,212 +1,120 @@
-//! A scrape, from top to bottom: the contract's table of errors in its order. What a step returns is what the next asks for.
-
-use std::time::Duration;
+//! A scrape, from top to bottom: the contract's table of errors in its order.
 
 use futures_util::future::{join, try_join};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
-use thiserror::Error;
-use tokio::time::{Instant, timeout_at};
 
 use super::access_log::{AccessLog, Step};
-use super::{AnswerError, Outcome, Service};
-use crate::clock::Clock;
-use crate::error::{Cause, DeadlinePassed, chain};
-use crate::exposition::{EndpointSnapshot, Snapshot, text};
-use crate::http::event::HttpRequest;
+use super::admit::Admitted;
+use super::call::{Call, within};
+use super::{AnswerError, ENDPOINTS_AT_ONCE, Outcome, Service};
+use crate::error::Cause;
+use crate::exposition::{self, EndpointFigures, EndpointSnapshot, Format, Snapshot, View};
 use crate::http::reply::{self, ResponseEvent};
-use crate::http::request::{ScrapeRequest, time_to_answer};
+use crate::http::request::ScrapeRequest;
 use crate::model::engine::EngineGauges;
 use crate::model::host::Host;
-use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
-use crate::model::window::WINDOW_MINUTES;
-use crate::stores::api_keys::KeyError;
-use crate::stores::heartbeats::EngineReading;
-use crate::stores::rate_limits::{Admission, LimitError};
-use crate::stores::rollups::WindowSummary;
-
-/// Kept back from the deadline for writing the answer.
-const RESPONSE_MARGIN: Duration = Duration::from_millis(50);
-/// Kept back from the reads' time for what is left of them when heartbeats hang.
-const HEARTBEAT_MARGIN: Duration = Duration::from_millis(50);
-/// Figures that end further in the future were read by a clock that was wrong.
-const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
-/// Endpoints read side by side: enough to hide the round trips, few enough not to open a hundred connections at once.
-const ENDPOINTS_AT_ONCE: usize = 8;
-
-/// The times by which steps must be done.
-#[derive(Clone, Copy)]
-struct Deadlines {
-    answer: Instant,
-    heartbeats: Instant,
-}
-
-/// Why the window cannot be answered from.
-#[derive(Debug, Error)]
-enum NoWindow {
-    #[error("nothing has been read yet")]
-    NoWatermark,
-    #[error("window ended {0} s ago")]
-    Stale(i64),
-    #[error("window ends {0} s in the future")]
-    Ahead(i64),
-}
-
-/// A step's result, or what its error is where the deadline comes first.
-async fn within<T, E>(
-    deadline: Instant,
-    step: impl Future<Output = Result<T, E>>,
-    late: impl FnOnce(DeadlinePassed) -> E,
-) -> Result<T, E> {
-    timeout_at(deadline, step).await.unwrap_or_else(|_| Err(late(DeadlinePassed)))
-}
+use crate::model::window::{Minute, WINDOW_MINUTES};
+use crate::stores::rate_limits::Admission;
 
 impl Service {
-    pub(super) async fn scrape(
-        &self,
-        request: &HttpRequest,
-        id: &RequestId,
-        clock: Clock,
-        log: &mut AccessLog<'_>,
-    ) -> Outcome {
-        let deadlines = Deadlines::new(request, clock);
-        match self.admit_scrape(request, id, clock, deadlines, log).await {
-            Ok((scrape, admission, watermark)) => {
-                let result = self.answer_scrape(scrape, &admission, watermark, id, clock, deadlines, log).await;
-                Outcome { limit: Some(admission.limit()), result }
+    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
+    /// none in time; else the exposition.
+    pub(super) async fn scrape(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
+        let scrape = match ScrapeRequest::parse(call.request) {
+            Ok(scrape) => scrape,
+            Err(error) => return error.into(),
+        };
+        match self.admit(call, scrape.key.clone(), scrape.endpoints.clone(), &self.limits.scrape, log).await {
+            Ok(admitted) => {
+                let limit = admitted.admission.limit();
+                Outcome { limit: Some(limit), result: self.answer_scrape(call, &scrape, admitted, log).await }
             }
             Err(error) => error.into(),
         }
     }
 
-    /// Not found, method not allowed, no or malformed key, invalid endpoint: no I/O. Key store unavailable, key invalid,
-    /// serverless, not the key's endpoint: one read. Over the limit, limiter unavailable: one write; the watermark is read
-    /// concurrently.
-    async fn admit_scrape(
-        &self,
-        request: &HttpRequest,
-        id: &RequestId,
-        clock: Clock,
-        deadlines: Deadlines,
-        log: &mut AccessLog<'_>,
-    ) -> Result<(ScrapeRequest, Admission, Result<Option<Watermark>, AnswerError>), AnswerError> {
-        let now = clock.started_at();
-        let scrape = ScrapeRequest::parse(request)?;
-        log.asked(&scrape);
-
-        let authorize = self.keys.authorize(scrape.key.clone(), scrape.endpoints.clone(), now);
-        let grant = within(deadlines.answer, authorize, |late| KeyError::Unavailable(late.into())).await?;
-        log.step(Step::Key);
-
-        let admit = self.limits.admit(&grant, id, now);
-        let admit = within(deadlines.answer, admit, |late| LimitError::Unavailable(late.into()));
-        let watermark = async {
-            let read = async { self.rollups.watermark(&grant).await.map_err(AnswerError::SummaryFailed) };
-            Ok(within(deadlines.answer, read, |_| AnswerError::SummaryTimeout).await)
-        };
-        let (admission, watermark) = try_join(admit, watermark).await?;
-        log.step(Step::Limit);
-        Ok((scrape, admission, watermark))
-    }
-
-    /// No summary, or none in time; else the exposition.
-    #[expect(clippy::too_many_arguments, reason = "the evidence of the steps before")]
     async fn answer_scrape(
         &self,
-        scrape: ScrapeRequest,
-        admission: &Admission,
-        watermark: Result<Option<Watermark>, AnswerError>,
-        id: &RequestId,
-        clock: Clock,
-        deadlines: Deadlines,
+        call: Call<'_>,
+        scrape: &ScrapeRequest,
+        Admitted { grant, admission, watermark }: Admitted,
         log: &mut AccessLog<'_>,
     ) -> Result<ResponseEvent, AnswerError> {
-        let now = clock.started_at();
-        let watermark = self.fresh(watermark?, now).map_err(|cause| AnswerError::SummaryFailed(cause.into()))?;
+        let watermark = self.fresh(watermark?, call.now())?;
         log.window(&watermark);
 
-        let windows = async {
-            self.windows(admission, &scrape.endpoints, &watermark, now).await.map_err(AnswerError::SummaryFailed)
+        let figures = async {
+            let figures = self.figures(call, &admission, grant.endpoints(), scrape.view, &watermark);
+            let since = self.counting_since(&admission, scrape.format);
+            try_join(figures, since).await.map_err(AnswerError::SummaryFailed)
         };
-        let windows = within(deadlines.answer, windows, |_| AnswerError::SummaryTimeout);
-        let engines = self.engines(admission, &scrape.endpoints, now, deadlines.heartbeats, id, log);
-        let (windows, engines) = join(windows, engines).await;
-        let windows = windows?;
+        let figures = within(call.answer_by, figures, |_| AnswerError::SummaryTimeout);
+        let heartbeats = self.heartbeats(call, &admission, grant.endpoints(), log);
+        let (figures, heartbeats) = join(figures, heartbeats).await;
+        let (figures, counting_since) = figures?;
         log.step(Step::Read);
 
-        let endpoints = scrape.endpoints.into_iter().zip(windows).zip(engines);
-        let endpoints = endpoints.map(|((endpoint, window), engine)| EndpointSnapshot {
+        let endpoints = grant.endpoints().iter().cloned().zip(figures).zip(heartbeats);
+        let endpoints = endpoints.map(|((endpoint, (figures, concurrent_requests)), heartbeats)| EndpointSnapshot {
             endpoint,
-            window: window.summary,
-            concurrent_requests: window.concurrent_requests,
-            engine,
+            figures,
+            concurrent_requests,
+            engine: heartbeats.map(|heartbeats| EngineGauges::from_heartbeats(&heartbeats, call.now())),
         });
         let limit = admission.limit();
         let snapshot = Snapshot {
             endpoints: endpoints.collect(),
             window_end: watermark.through,
+            counting_since,
+            key_expires_at: grant.expires_at(),
             budget_remaining: limit.remaining,
         };
-        let text = text::render(&snapshot, scrape.format);
-        let response = reply::exposition(id, limit, text, scrape.format, scrape.encoding);
+        let written = exposition::write(&snapshot, scrape.format);
+        let response = reply::exposition(call.id, limit, written, scrape.format, scrape.encoding);
         log.step(Step::Render);
         Ok(response)
     }
 
-    /// The watermark, where a window may be answered from it.
-    fn fresh(&self, watermark: Option<Watermark>, now: Timestamp) -> Result<Watermark, NoWindow> {
-        let watermark = watermark.ok_or(NoWindow::NoWatermark)?;
-        let age = now.duration_since(watermark.through.start());
-        match age {
-            _ if age > self.max_staleness => Err(NoWindow::Stale(age.as_secs())),
-            _ if -age > MAX_AHEAD => Err(NoWindow::Ahead(-age.as_secs())),
-            _ => Ok(watermark),
-        }
-    }
-
-    async fn windows(
+    /// Of each endpoint the figures of a view, and its concurrent requests.
+    async fn figures(
         &self,
+        call: Call<'_>,
         admission: &Admission,
         endpoints: &[Host],
+        view: View,
         watermark: &Watermark,
-        now: Timestamp,
-    ) -> Result<Vec<WindowSummary>, Cause> {
-        let mut windows = Vec::with_capacity(endpoints.len());
+    ) -> Result<Vec<(EndpointFigures, u64)>, Cause> {
+        let mut reads = Vec::with_capacity(endpoints.len());
         for endpoint in endpoints {
-            windows.push(self.rollups.window(admission, endpoint, WINDOW_MINUTES, watermark, now));
+            reads.push(async move {
+                let window = self.rollups.window(admission, endpoint, WINDOW_MINUTES, watermark, call.now());
+                let total = self.rollups.total(admission, endpoint);
+                Ok(match view {
+                    View::Window => {
+                        let window = window.await?;
+                        (EndpointFigures::Window(window.summary), window.concurrent_requests)
+                    }
+                    View::Counters => {
+                        let concurrent = self.rollups.concurrent_requests(admission, endpoint, watermark);
+                        let (total, concurrent) = try_join(total, concurrent).await?;
+                        (EndpointFigures::Counters(total), concurrent)
+                    }
+                    View::Both => {
+                        let (window, total) = try_join(window, total).await?;
+                        (EndpointFigures::Both(Box::new((window.summary, total))), window.concurrent_requests)
+                    }
+                })
+            });
         }
-        stream::iter(windows).buffered(ENDPOINTS_AT_ONCE).try_collect().await
+        stream::iter(reads).buffered(ENDPOINTS_AT_ONCE).try_collect().await
     }
 
-    /// The engine gauges of each endpoint, `None` where heartbeats could not be read in time: that fails no scrape.
-    async fn engines(
-        &self,
-        admission: &Admission,
-        endpoints: &[Host],
-        now: Timestamp,
-        by: Instant,
-        id: &RequestId,
-        log: &mut AccessLog<'_>,
-    ) -> Vec<Option<EngineGauges>> {
-        let mut readings = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            readings.push(within(by, self.heartbeats.gauges(admission, endpoint, now), Into::into));
+    /// From when on counters count. Protobuf alone says it.
+    async fn counting_since(&self, admission: &Admission, format: Format) -> Result<Option<Minute>, Cause> {
+        match format {
+            Format::Protobuf => self.rollups.since(admission).await,
+            Format::Text | Format::OpenMetrics => Ok(None),
         }
-        let readings: Vec<Result<EngineReading, Cause>> =
-            stream::iter(readings).buffered(ENDPOINTS_AT_ONCE).collect().await;
-        let unread: Vec<_> = readings.iter().filter_map(|reading| reading.as_ref().err()).collect();
-        if let Some(cause) = unread.first() {
-            tracing::warn!(request_id = %id, endpoints = unread.len(), cause = chain(cause.as_ref()), "heartbeats not read");
-        }
-        log.malformed_heartbeats(readings.iter().flatten().map(|reading| reading.malformed).sum());
-        readings.into_iter().map(|reading| reading.ok().map(|reading| reading.gauges)).collect()
-    }
-}
-
-impl Deadlines {
-    fn new(request: &HttpRequest, clock: Clock) -> Self {
-        let answer = clock.started() + time_to_answer(&request.headers) - RESPONSE_MARGIN;
-        Self { answer, heartbeats: answer - HEARTBEAT_MARGIN }
     }
 }

@@ -5,38 +5,80 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::families::{FAMILIES, Family};
-use super::{Snapshot, TextFormat};
+use super::Snapshot;
+use super::families::FAMILIES;
+use super::family::{Family, Kind, Point, Value};
+use super::histogram::Histogram;
+use crate::model::host::Host;
 
-/// Writes every family that has a line, each with the lines of all endpoints.
-pub fn render(snapshot: &Snapshot, format: TextFormat) -> String {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Prometheus,
+    OpenMetrics,
+}
+
+/// Writes every family that has a value.
+pub fn write(snapshot: &Snapshot, dialect: Dialect) -> String {
     let mut out = String::new();
     for family in &FAMILIES {
-        write_family(&mut out, family, snapshot, format);
+        write_family(&mut out, family, snapshot, dialect);
     }
-    if format == TextFormat::OpenMetrics {
+    if dialect == Dialect::OpenMetrics {
         out.push_str("# EOF\n");
     }
     out
 }
 
 /// HELP and TYPE, then each endpoint's lines; nothing where no endpoint has one.
-fn write_family(out: &mut String, family: &Family, snapshot: &Snapshot, format: TextFormat) {
-    let Family { name, help, kind, .. } = family;
+fn write_family(out: &mut String, family: &Family, snapshot: &Snapshot, dialect: Dialect) {
+    let name = family.name;
     let mut has_head = false;
     for endpoint in &snapshot.endpoints {
-        for (label_value, value) in family.lines(snapshot, endpoint) {
+        for Point { label, value } in family.points(snapshot, endpoint) {
             if !std::mem::replace(&mut has_head, true) {
-                let (help, kind) = (Help(help, format), kind.name());
-                write_to(out, format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+                write_head(out, family, dialect);
             }
-            write_to(out, format_args!("{name}{{endpoint=\"{}\"", LabelValue(endpoint.endpoint.as_str())));
-            if let Some(label) = family.label() {
-                write_to(out, format_args!(",{label}=\"{}\"", LabelValue(label_value)));
+            match value {
+                Value::Number(number) => {
+                    write_start(out, name, "", &endpoint.endpoint);
+                    if let (Some(name), Some(value)) = (family.label(), label) {
+                        write_to(out, format_args!(",{name}=\"{value}\""));
+                    }
+                    write_to(out, format_args!("}} {number}\n"));
+                }
+                Value::Histogram(histogram) => write_histogram(out, name, &endpoint.endpoint, &histogram),
             }
-            write_to(out, format_args!("}} {value}\n"));
         }
     }
+}
+
+/// OpenMetrics names the family of a counter without `_total`, and its lines with it.
+fn write_head(out: &mut String, family: &Family, dialect: Dialect) {
+    let (kind, help) = (family.kind(), Help(family.help, dialect));
+    let name = match (dialect, kind) {
+        (Dialect::OpenMetrics, Kind::Counter) => family.name.trim_end_matches("_total"),
+        _ => family.name,
+    };
+    write_to(out, format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
+}
+
+fn write_histogram(out: &mut String, name: &str, endpoint: &Host, histogram: &Histogram<'_>) {
+    for (bound, count) in histogram.classic() {
+        write_start(out, name, "_bucket", endpoint);
+        // With a decimal always: both formats write a bound the same.
+        let bound = if bound.is_infinite() { "+Inf".to_owned() } else { format!("{bound:?}") };
+        write_to(out, format_args!(",le=\"{bound}\"}} {count}\n"));
+    }
+    write_start(out, name, "_sum", endpoint);
+    write_to(out, format_args!("}} {}\n", histogram.sum()));
+    write_start(out, name, "_count", endpoint);
+    write_to(out, format_args!("}} {}\n", histogram.count()));
+}
+
+/// The name and the first label.
+fn write_start(out: &mut String, name: &str, suffix: &str, endpoint: &Host) {
+    // A host name has no character that is escaped.
+    write_to(out, format_args!("{name}{suffix}{{endpoint=\"{endpoint}\""));
 }
 
 /// Writing to a `String` cannot fail.
@@ -44,63 +86,55 @@ fn write_to(out: &mut String, arguments: fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments);
 }
 
-/// A label value: backslash, newline and quote escaped, in both formats.
-struct LabelValue<'a>(&'a str);
-
-impl Display for LabelValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, true, f)
-    }
-}
-
 /// A HELP text: backslash and newline escaped; the quote too in OpenMetrics.
-struct Help<'a>(&'a str, TextFormat);
+struct Help<'a>(&'a str, Dialect);
 
 impl Display for Help<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, self.1 == TextFormat::OpenMetrics, f)
-    }
-}
-
-fn escape(text: &str, quotes: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for character in text.chars() {
-        match character {
-            '\\' => f.write_str(r"\\")?,
-            '\n' => f.write_str(r"\n")?,
-            '"' if quotes => f.write_str(r#"\""#)?,
-            other => f.write_char(other)?,
+        for character in self.0.chars() {
+            match character {
+                '\\' => f.write_str(r"\\")?,
+                '\n' => f.write_str(r"\n")?,
+                '"' if self.1 == Dialect::OpenMetrics => f.write_str(r#"\""#)?,
+                other => f.write_char(other)?,
+            }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::EndpointSnapshot;
+    use crate::exposition::{EndpointFigures, EndpointSnapshot};
     use crate::model::host::Host;
     use crate::model::summary::Summary;
     use crate::model::window::Minute;
 
     #[test]
-    fn label_values_and_help_are_escaped() {
+    fn help_is_escaped() {
         let hostile = "a\\b\n\"c\"";
-        assert_eq!(LabelValue(hostile).to_string(), r#"a\\b\n\"c\""#);
-        assert_eq!(Help(hostile, TextFormat::Prometheus).to_string(), r#"a\\b\n"c""#);
-        assert_eq!(Help(hostile, TextFormat::OpenMetrics).to_string(), r#"a\\b\n\"c\""#);
+        assert_eq!(Help(hostile, Dialect::Prometheus).to_string(), r#"a\\b\n"c""#);
+        assert_eq!(Help(hostile, Dialect::OpenMetrics).to_string(), r#"a\\b\n\"c\""#);
     }
 
     #[test]
     fn a_family_without_a_line_has_no_head() {
         let idle = EndpointSnapshot {
             endpoint: Host::parse("idle.demo.example").unwrap(),
-            window: Summary::default(),
+            figures: EndpointFigures::Window(Summary::default()),
             concurrent_requests: 0,
             engine: None,
         };
         let end = Minute::floor("2026-11-24T20:15:00Z".parse().unwrap());
-        let text =
-            render(&Snapshot { endpoints: vec![idle], window_end: end, budget_remaining: 5 }, TextFormat::OpenMetrics);
+        let snapshot = Snapshot {
+            endpoints: vec![idle],
+            window_end: end,
+            counting_since: None,
+            key_expires_at: None,
+            budget_remaining: 5,
+        };
+        let text = write(&snapshot, Dialect::OpenMetrics);
         insta::assert_snapshot!(text, @r#"
             # HELP wafer_requests_last_24h Requests that ended in the 24 h window, by status class.
             # TYPE wafer_requests_last_24h gauge

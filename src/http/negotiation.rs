@@ -1,6 +1,6 @@
-//! Which text format and encoding a caller takes (RFC 9110 §12.5).
+//! Which format and encoding a caller takes (RFC 9110 §12.5).
 
-use crate::exposition::TextFormat;
+use crate::exposition::{Format, View};
 
 /// How the body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,22 +11,32 @@ pub enum Encoding {
     Gzip,
 }
 
-impl TextFormat {
-    /// OpenMetrics where `Accept` names it, at a version that is spoken here, with a quality above 0 and not under that of
-    /// `text/plain`; else Prometheus text.
-    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>) -> Self {
-        let (mut open_metrics, mut plain) = (Quality::ZERO, Quality::ZERO);
-        for range in accept.into_iter().flat_map(|line| split_outside_quotes(line, ',')) {
-            let (name, parameters) = Parameters::from_range(range);
-            if name.eq_ignore_ascii_case("application/openmetrics-text") {
-                if matches!(parameters.version, None | Some("1.0.0" | "0.0.1")) {
-                    open_metrics = open_metrics.max(parameters.quality);
-                }
-            } else if name.eq_ignore_ascii_case("text/plain") {
-                plain = plain.max(parameters.quality);
-            }
-        }
-        if open_metrics > Quality::ZERO && open_metrics >= plain { Self::OpenMetrics } else { Self::Prometheus }
+impl Format {
+    /// Of the formats that `Accept` names with a quality above 0, that of the highest, and the last in the order of [`Format`]
+    /// where several are alike; text where there is none. Protobuf is taken only where the answer has counters.
+    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>, view: View) -> Self {
+        let ranges = accept.into_iter().flat_map(|line| split_outside_quotes(line, ','));
+        let named = ranges.filter_map(Self::named).filter(|(quality, _)| *quality > Quality::ZERO);
+        let served = named.filter(|(_, format)| *format != Self::Protobuf || view.has_counters());
+        served.max().map_or(Self::Text, |(_, format)| format)
+    }
+
+    fn named(range: &str) -> Option<(Quality, Self)> {
+        let (name, parameters) = Parameters::from_range(range);
+        let is = |other: &str| name.eq_ignore_ascii_case(other);
+        let format = if is("text/plain") {
+            Self::Text
+        } else if is("application/openmetrics-text") && matches!(parameters.version, None | Some("1.0.0" | "0.0.1")) {
+            Self::OpenMetrics
+        } else if is("application/vnd.google.protobuf")
+            && parameters.proto == Some("io.prometheus.client.MetricFamily")
+            && parameters.encoding == Some("delimited")
+        {
+            Self::Protobuf
+        } else {
+            return None;
+        };
+        Some((parameters.quality, format))
     }
 }
 
@@ -65,6 +75,8 @@ impl Quality {
 struct Parameters<'a> {
     quality: Quality,
     version: Option<&'a str>,
+    proto: Option<&'a str>,
+    encoding: Option<&'a str>,
 }
 
 impl<'a> Parameters<'a> {
@@ -72,12 +84,14 @@ impl<'a> Parameters<'a> {
     fn from_range(range: &'a str) -> (&'a str, Self) {
         let mut parts = split_outside_quotes(range, ';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let mut parameters = Self { quality: Quality::ONE, version: None };
+        let mut parameters = Self { quality: Quality::ONE, version: None, proto: None, encoding: None };
         for (key, value) in parts.filter_map(|part| part.split_once('=')) {
             let value = value.trim().trim_matches('"');
             match key.trim() {
                 key if key.eq_ignore_ascii_case("q") => parameters.quality = Quality::parse(value),
                 key if key.eq_ignore_ascii_case("version") => parameters.version = Some(value),
+                key if key.eq_ignore_ascii_case("proto") => parameters.proto = Some(value),
+                key if key.eq_ignore_ascii_case("encoding") => parameters.encoding = Some(value),
                 _ => {}
             }
         }
@@ -96,32 +110,54 @@ fn split_outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &st
 
 #[cfg(test)]
 mod tests {
-    use super::TextFormat::{OpenMetrics, Prometheus};
+    use super::Format::{OpenMetrics, Protobuf, Text};
     use super::*;
 
     #[test]
     fn each_client_gets_the_format_it_prefers() {
         for (accept, format) in [
-            ("", Prometheus),
-            ("*/*", Prometheus),
-            ("text/plain", Prometheus),
+            ("", Text),
+            ("*/*", Text),
+            ("text/plain", Text),
             ("application/openmetrics-text", OpenMetrics),
-            ("application/openmetrics-text;q=0", Prometheus),
-            ("application/openmetrics-text;version=2.0.0", Prometheus),
+            ("application/openmetrics-text;q=0", Text),
+            ("application/openmetrics-text;version=2.0.0", Text),
             ("application/openmetrics-text; version=\"1.0.0\" ; q=0.5", OpenMetrics),
-            ("application/openmetrics-text;q=0.5,text/plain", Prometheus),
+            ("application/openmetrics-text;q=0.5,text/plain", Text),
             ("application/openmetrics-text;q=0.5,text/plain;q=0.5", OpenMetrics),
-            ("application/openmetrics-text;q=nonsense", Prometheus),
-            ("application/openmetrics-texts", Prometheus),
+            ("application/openmetrics-text;q=nonsense", Text),
+            ("application/openmetrics-texts", Text),
         ] {
-            assert_eq!(TextFormat::negotiate([accept]), format, "{accept}");
+            assert_eq!(Format::negotiate([accept], View::Window), format, "{accept}");
+        }
+    }
+
+    #[test]
+    fn protobuf_is_for_callers_that_prefer_it_and_ask_for_counters() {
+        const PROTOBUF: &str =
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+        let others = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+        for (accept, format) in [
+            (format!("{PROTOBUF};q=0.6,{others}"), Protobuf),
+            (format!("{others},{PROTOBUF};q=0.5"), Protobuf),
+            (format!("{others},{PROTOBUF};q=0.4"), OpenMetrics),
+            (format!("{PROTOBUF};q=0"), Text),
+            (PROTOBUF.replace("delimited", "text"), Text),
+            (PROTOBUF.replace(";proto=io.prometheus.client.MetricFamily", ""), Text),
+            ("application/vnd.google.protobuf".to_owned(), Text),
+        ] {
+            for view in [View::Counters, View::Both] {
+                assert_eq!(Format::negotiate([accept.as_str()], view), format, "{accept}");
+            }
+            assert_ne!(Format::negotiate([accept.as_str()], View::Window), Protobuf, "{accept}");
         }
     }
 
     #[test]
     fn several_accept_lines_count_as_one() {
-        assert_eq!(TextFormat::negotiate(["text/plain;q=0.9", "application/openmetrics-text;q=0.8"]), Prometheus);
-        assert_eq!(TextFormat::negotiate(["text/plain;q=0.2", "application/openmetrics-text;q=0.8"]), OpenMetrics);
+        let negotiate = |lines: [&'static str; 2]| Format::negotiate(lines, View::Window);
+        assert_eq!(negotiate(["text/plain;q=0.9", "application/openmetrics-text;q=0.8"]), Text);
+        assert_eq!(negotiate(["text/plain;q=0.2", "application/openmetrics-text;q=0.8"]), OpenMetrics);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use crate::exposition::TextFormat;
+use crate::exposition::{Format, Written};
 use crate::http::negotiation::Encoding;
 use crate::http::problem::{Problem, Wording};
 use crate::model::quota::RateLimit;
@@ -40,24 +40,35 @@ struct ErrorDetail<'a> {
 pub fn exposition(
     id: &RequestId,
     limit: RateLimit,
-    text: String,
-    format: TextFormat,
+    exposition: Written,
+    format: Format,
     encoding: Encoding,
 ) -> ResponseEvent {
     let mut headers = common_headers(id, HeaderValue::from_static(format.content_type()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     rate_limit_headers(&mut headers, limit);
-    let compressed = match encoding {
-        Encoding::Gzip => gzip(text.as_bytes()),
-        Encoding::Identity => None,
+    let compressed = match (encoding, &exposition) {
+        (Encoding::Gzip, Written::Text(text)) => gzip(text.as_bytes()),
+        (Encoding::Gzip, Written::Binary(bytes)) => gzip(bytes),
+        (Encoding::Identity, _) => None,
     };
-    let body = if let Some(bytes) = compressed {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        Body::Binary(bytes)
-    } else {
-        Body::Text(text)
+    let body = match (compressed, exposition) {
+        (Some(bytes), _) => {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            Body::Binary(bytes)
+        }
+        (None, Written::Text(text)) => Body::Text(text),
+        (None, Written::Binary(bytes)) => Body::Binary(bytes),
     };
     reply(StatusCode::OK, headers, body)
+}
+
+/// 200 with JSON.
+pub fn json(id: &RequestId, limit: RateLimit, document: &impl Serialize) -> ResponseEvent {
+    let mut headers = common_headers(id, HeaderValue::from_static("application/json"));
+    rate_limit_headers(&mut headers, limit);
+    // Documents are structs, lists, strings and numbers, which always have a JSON form.
+    reply(StatusCode::OK, headers, Body::Text(serde_json::to_string(document).unwrap_or_default()))
 }
 
 /// The reply to a call that failed; `limit` is the key's state where the limiter gave it.
@@ -111,9 +122,9 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
 }
 
 /// `None` if compressing failed, which writing to memory does not.
-fn gzip(text: &[u8]) -> Option<Vec<u8>> {
+fn gzip(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text).ok()?;
+    encoder.write_all(bytes).ok()?;
     encoder.finish().ok()
 }
 

@@ -2,17 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod captured_log;
+mod counters;
 mod deadline;
 mod environment;
 mod errors;
 mod faults;
+mod hostile;
+mod json;
 mod limiter;
 mod negotiation;
+mod openapi;
 mod reads;
 mod refresh;
 mod refresh_log;
 mod scrape_log;
 mod setup;
+mod targets;
 mod template;
 mod tidy;
