@@ -2,9 +2,9 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format advisories bench \
-  bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
-  test-release keys alarm-test
+.PHONY: help run check-logs check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format \
+  advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all \
+  test-deploy release test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ HCLFMT := target/tools/hclfmt-2.25.0
 run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its options
 	cargo build --workspace --locked
 	target/debug/local-stack $(ARGS)
+
+check-logs: ## what Athena would make of a folder of request logs; DIR=…
+	$(if $(DIR),,$(error DIR is the folder of hour=… folders))
+	cargo build --workspace --locked
+	target/debug/local-stack check $(DIR)
 
 check: target/python/lint/ready ## the fast loop: format, lints and tests of the functions, ruff, mypy
 	cargo fmt --all --check
