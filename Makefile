@@ -2,8 +2,9 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows format advisories bench bench-refresh \
-  trino lock conformance picture build deploy check-template rehearse invoke invoke-all keys alarm-test test-deploy
+.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format advisories bench \
+  bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
+  test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +20,7 @@ target/python/%/ready: requirements/%.txt
 
 LINT := $(CURDIR)/target/python/lint
 ACTIONLINT := target/tools/actionlint-1.7.12
+HCLFMT := target/tools/hclfmt-2.25.0
 
 run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its options
 	cargo build --workspace --locked
@@ -37,7 +39,7 @@ snapshots: target/python/lint/ready ## takes what the functions' tests now say a
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
 	$(LINT)/bin/cargo-insta accept
 
-lint: lint-rust lint-python lint-workflows ## every linter: Rust and its dependencies, Python, workflows
+lint: lint-rust lint-python lint-workflows lint-terraform ## every linter: Rust, its dependencies, Python, workflows
 
 lint-rust: target/python/lint/ready
 	cargo fmt --all --check
@@ -59,6 +61,14 @@ lint-workflows: target/python/lint/ready $(ACTIONLINT)/actionlint
 
 $(ACTIONLINT)/actionlint:
 	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D)))
+
+lint-terraform: $(HCLFMT)/hclfmt
+	$(HCLFMT)/hclfmt deploy/terraform/main.tf | diff deploy/terraform/main.tf -
+	$(if $(shell command -v terraform),terraform fmt -check -diff deploy/terraform)
+
+# What terraform fmt formats with.
+$(HCLFMT)/hclfmt:
+	GOBIN=$(CURDIR)/$(@D) go install github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D)))
 
 format: target/python/lint/ready ## formats Rust and Python
 	cargo fmt --all
@@ -91,7 +101,7 @@ lock: target/python/lint/ready ## requirements/*.txt from requirements/*.in
 # --- The client kit: docs/clients.md ---
 
 # One check alone: ARGS="-k telegraf". What the clients wrote is kept with ARGS="--basetemp=FOLDER". Where LOCAL_STACK
-# names a local stack nothing is built.
+# names a local stack nothing is built. COUNTERS_MINUTES is how long clients scrape before counters are checked: 4.
 conformance: target/python/conformance/ready target/conformance/node_modules ## clients/ against the local stack
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
 	target/python/conformance/bin/python -m pytest loopback clients/conformance $(ARGS)
@@ -112,10 +122,16 @@ STACK ?= wafer-metrics
 DEPLOY := $(CURDIR)/target/python/deploy
 export SAM_CLI_TELEMETRY := 0
 
+# Neither the place of the checkout nor whose it is gets into what is built.
+REMAP ?= --remap-path-prefix=$(CURDIR)=/wafer-metrics \
+  --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+LAMBDA_ENV = CARGO_BUILD_RUSTFLAGS="$(REMAP)" PATH="$(DEPLOY)/bin:$$PATH"
+LAMBDA_BUILD = $(LAMBDA_ENV) cargo lambda build --release --locked --bin scrape --bin refresh
+
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.
 build: target/python/deploy/ready ## both functions for Lambda; ARCH=x86_64 or arm64
-	for format in binary zip; do PATH="$(DEPLOY)/bin:$$PATH" cargo lambda build --release --locked \
-	  --bin scrape --bin refresh $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) --output-format $$format || exit; done
+	for format in binary zip; do $(LAMBDA_BUILD) $(if $(filter x86_64,$(ARCH)),--x86-64,--arm64) \
+	  --output-format $$format || exit; done
 
 SAM_DEPLOY = PATH="$(DEPLOY)/bin:$$PATH" sam deploy --stack-name $(STACK) --resolve-s3 --capabilities CAPABILITY_IAM \
   --no-fail-on-empty-changeset \
@@ -127,7 +143,7 @@ deploy: target/python/deploy/ready ## the template into AWS; BUCKET=â€¦ TOPIC=â€
 	$(if $(BUCKET),,$(error BUCKET is the bucket of the request logs))
 	$(if $(TOPIC),,$(error TOPIC is the ARN of the SNS topic for alarms))
 	cargo fetch --locked
-	PATH="$(DEPLOY)/bin:$$PATH" sam build --parameter-overrides Architecture=$(ARCH)
+	$(LAMBDA_ENV) sam build --parameter-overrides Architecture=$(ARCH)
 	aws cloudformation describe-stacks --stack-name $(STACK) > /dev/null 2>&1 || $(SAM_DEPLOY) TablesProtected=no
 	$(SAM_DEPLOY) TablesProtected=yes
 
@@ -141,7 +157,7 @@ QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_L
   CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 
 rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
-	$(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
+	REMAP="$(REMAP)" $(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
 
 EVENT ?= events/scrape.json
 invoke: target/python/deploy/ready ## sends EVENT to a function of make build ARCH=x86_64, with make run beside it
@@ -149,13 +165,33 @@ invoke: target/python/deploy/ready ## sends EVENT to a function of make build AR
 
 invoke-all: target/python/deploy/ready ## every event, the function killed after each
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
-	PATH="$(DEPLOY)/bin:$$PATH" $(QUICK) cargo lambda build --release --locked \
-	  --bin scrape --bin refresh --x86-64
+	$(QUICK) $(LAMBDA_BUILD) --x86-64
 	$(DEPLOY)/bin/python -m deploy.invoke target/rehearsal/lambda --all
 
 test-deploy: target/python/rehearsal/ready ## the tools of deploy/, on a local stack and an AWS emulator
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
-	target/python/rehearsal/bin/python -m pytest deploy/tests $(ARGS)
+	target/python/rehearsal/bin/python -m pytest deploy/tests --ignore=deploy/tests/release $(ARGS)
+
+# --- A release: docs/operations.md ---
+
+CYCLONEDX := target/tools/cargo-cyclonedx-0.5.9
+ABOUT := target/tools/cargo-about-0.9.3
+RELEASE_TOOLS := $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about
+WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$(CURDIR)/$(ABOUT)/bin:$$PATH"
+
+$(CYCLONEDX)/bin/cargo-cyclonedx:
+	cargo install --quiet --locked --root $(CYCLONEDX) $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
+
+$(ABOUT)/bin/cargo-about:
+	cargo install --quiet --locked --root $(ABOUT) --features cli $(subst about-,about@,$(notdir $(ABOUT)))
+
+release: $(RELEASE_TOOLS) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
+	$(MAKE) --no-print-directory build ARCH=x86_64
+	$(WITH_RELEASE_TOOLS) python3 -m deploy.release target/lambda
+
+test-release: target/python/deploy/ready target/python/rehearsal/ready $(RELEASE_TOOLS) ## what make release packs
+	$(QUICK) $(LAMBDA_BUILD) --x86-64
+	$(WITH_RELEASE_TOOLS) target/python/rehearsal/bin/python -m pytest deploy/tests/release $(ARGS)
 
 # --- Running it: docs/operations.md ---
 

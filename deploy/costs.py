@@ -24,6 +24,11 @@ LOG_GB = 0.50
 METRIC = 0.30
 ALARM = 0.10
 DASHBOARD = 3.0
+CLOUDFRONT_CALL = 1.0e-6  # HTTPS
+WAF_CALL = 0.60e-6
+WEB_ACL = 5.0
+WAF_RULE = 1.0
+SECRET = 0.40
 
 MINUTES = 30 * 24 * 60
 HOURS = 30 * 24
@@ -165,6 +170,13 @@ def for_an_endpoint() -> list[Line]:
     ]
 
 
+def for_the_front() -> list[Line]:
+    return [
+        ("AWS WAF", f"a web ACL at ${WEB_ACL:.0f}, a rule at ${WAF_RULE:.0f}", WEB_ACL + WAF_RULE),
+        ("Secrets Manager", "a secret", SECRET),
+    ]
+
+
 def together(lines: list[Line]) -> float:
     return sum(dollars for _, _, dollars in lines)
 
@@ -180,6 +192,8 @@ def tables() -> str:
         table("a month, whatever the number of endpoints", for_all())
         + "\n"
         + table("a month, per endpoint and key scraped each minute", for_an_endpoint())
+        + "\n"
+        + table("a month, with the front, whatever the number of endpoints", for_the_front())
     )
 
 
@@ -207,6 +221,9 @@ def remarks() -> str:
         f"S3 with ten files a minute: ${queries * 10 * FILES * 3 * S3_GET:.0f}",
     ]
     lines.append(f"an hour of {CEILING:,} junk calls a second: ${flood_hour():.0f}")
+    front = CLOUDFRONT_CALL + WAF_CALL
+    lines.append(f"with the front, per key scraped each minute: ${MINUTES * front:.2f} more")
+    lines.append(f"an hour of {CEILING:,} calls a second that WAF ends: ${3600 * CEILING * front:.2f}")
     for endpoints in (200, 2_000, 5_000):
         units = first_fill_units(endpoints)
         minutes = ceil(units / 4_000 / 60)

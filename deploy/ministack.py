@@ -59,13 +59,25 @@ class MiniStack:
         session.set_credentials(*credentials)
         return session.create_client(service, region_name="us-east-1", endpoint_url=f"http://{self.address}")
 
-    def make_deploy(self, stack: str, bucket: str, topic: str) -> None:
-        command = ["make", "deploy", "ARCH=x86_64", f"STACK={stack}", f"BUCKET={bucket}", f"TOPIC={topic}"]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True)
+    def make_deploy(self, checkout: Path, stack: str, bucket: str, topic: str) -> None:
+        """What builds and deploys is installed here once, for every checkout."""
+        tools = ROOT / "target/python/deploy"
+        command = ["make", "--assume-old=target/python/deploy/ready", "deploy", "ARCH=x86_64", f"DEPLOY={tools}"]
+        command += [f"STACK={stack}", f"BUCKET={bucket}", f"TOPIC={topic}"]
+        subprocess.run(command, cwd=checkout, env=self.environment, check=True)
 
     def outputs(self, stack: str) -> dict[str, str]:
         [described] = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         return {output["OutputKey"]: output["OutputValue"] for output in described["Outputs"]}
+
+    def code(self, stack: str) -> dict[str, str]:
+        """The hash of the code of each function of a stack."""
+        functions = self.client("lambda").list_functions()["Functions"]
+        return {
+            function["FunctionName"]: function["CodeSha256"]
+            for function in functions
+            if function["FunctionName"].startswith(f"{stack}-")
+        }
 
     def let_queries_be_read(self, stack: str) -> None:
         """MiniStack finds no workgroup for a call that names only a query, so the template's permission never fits."""

@@ -1,19 +1,26 @@
-"""Deploys the template into an AWS emulator, with the documented commands, and scrapes what came of it."""
+"""Deploys the template into an AWS emulator, with the documented commands, and scrapes what came of it.
+
+The release before is deployed first, and upgraded; at the end it is deployed again.
+"""
 
 import argparse
+import contextlib
 import gzip
 import hashlib
 import json
 import random
 import re
+import secrets
 import tempfile
+import threading
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from deploy import request_logs
+from deploy import previous, request_logs
 from deploy.ministack import Answer, MiniStack, documented, ministack
 from deploy.request_logs import Row
 from loopback import ROOT
@@ -27,6 +34,8 @@ CHAT, CODE = "chat.example.com", "code.example.com"
 EXAMPLE_ENDPOINT, EXAMPLE_FROM, EXAMPLE_TO = CHAT, "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
 HEARTBEATS = "What workers write: heartbeats"
 SERVERLESS_KEY = "serverless-key-of-the-rehearsal"
+# Scraped in turn, one each second, they stay under their limits.
+WATCHING_KEYS = 12
 
 STARTED = time.monotonic()
 
@@ -86,6 +95,7 @@ class RequestLogs:
 class Deployment:
     aws: MiniStack
     logs: RequestLogs
+    topic: str
     outputs: dict[str, str]
     # By endpoint.
     keys: dict[str, str] = field(default_factory=dict)
@@ -124,30 +134,80 @@ class Deployment:
 
 def rehearse(aws: MiniStack) -> None:
     say("MiniStack answers")
-    deployment = deploy(aws)
+    before = previous.checked_out(WORK)
+    deployment = deploy(aws, before[1] if before else ROOT)
     put_keys_and_heartbeat(deployment)
     fails_before_the_first_refresh(deployment)
     through = fills_the_day(deployment)
+    if before:
+        replaces(deployment, "upgraded from " + before[0], ROOT)
+    else:
+        say("no upgrade: the history is not there")
     every_figure_is_of_the_rows(deployment)
     answers_in_openmetrics_and_gzip(deployment)
     refuses_who_may_not(deployment)
     limits_the_rate(deployment)
     counts_late_rows(deployment, through)
     counts_a_recomputed_hour(deployment)
+    if before:
+        replaces(deployment, "gone back to " + before[0], before[1])
     say("done")
 
 
-def deploy(aws: MiniStack) -> Deployment:
+def deploy(aws: MiniStack, checkout: Path) -> Deployment:
     aws.client("s3").create_bucket(Bucket=BUCKET)
     topic = aws.client("sns").create_topic(Name="alarms")["TopicArn"]
     logs = RequestLogs(aws)
     logs.put_day()
     say(f"{len(logs.rows)} rows of request logs are in its S3")
-    aws.make_deploy(STACK, BUCKET, topic)
+    aws.make_deploy(checkout, STACK, BUCKET, topic)
     aws.let_queries_be_read(STACK)
     outputs = aws.outputs(STACK)
     say(f"deployed: {outputs['ScrapeUrl']}")
-    return Deployment(aws, logs, outputs)
+    return Deployment(aws, logs, topic, outputs)
+
+
+def replaces(deployment: Deployment, what: str, checkout: Path) -> None:
+    """While the functions are replaced, each scrape is answered 200, and the tables, the API and its address stay."""
+    code = deployment.aws.code(STACK)
+    with scraped_each_second(deployment) as statuses:
+        deployment.aws.make_deploy(checkout, STACK, BUCKET, deployment.topic)
+        done = sum(statuses.values())
+        wait_for("ten scrapes more", lambda: sum(statuses.values()) >= done + 10, 60)
+    check(f"scrapes meanwhile: {statuses}", statuses.keys(), {200})
+    outputs = deployment.aws.outputs(STACK)
+    check("outputs", {name: outputs.get(name) for name in deployment.outputs}, deployment.outputs)
+    replaced = [name for name, digest in deployment.aws.code(STACK).items() if code.get(name) != digest]
+    say(f"{what}: {statuses[200]} scrapes meanwhile, each answered 200; other code in {replaced}")
+
+
+@contextlib.contextmanager
+def scraped_each_second(deployment: Deployment) -> Iterator[Counter[int]]:
+    """Yields the statuses as they come."""
+    keys = [secrets.token_hex(16) for _ in range(WATCHING_KEYS)]
+    for key in keys:
+        put_key(deployment, key, {"kind": {"S": "metrics"}, "endpoints": {"SS": [CHAT]}})
+    statuses: Counter[int] = Counter()
+    ended = threading.Event()
+
+    def scrape() -> None:
+        turn = 0
+        while not ended.wait(1):
+            statuses[deployment.ask(keys[turn % len(keys)], f"endpoint={CHAT}").status] += 1
+            turn += 1
+
+    scraper = threading.Thread(target=scrape)
+    scraper.start()
+    try:
+        yield statuses
+    finally:
+        ended.set()
+        scraper.join()
+
+
+def put_key(deployment: Deployment, key: str, record: dict[str, object]) -> None:
+    item = {"key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()}, **record}
+    deployment.aws.client("dynamodb").put_item(TableName=deployment.outputs["ApiKeysTable"], Item=item)
 
 
 def put_keys_and_heartbeat(deployment: Deployment) -> None:
@@ -156,9 +216,7 @@ def put_keys_and_heartbeat(deployment: Deployment) -> None:
         printed = aws.run_documented("Adding a key", {EXAMPLE_ENDPOINT: endpoint})
         deployment.keys[endpoint] = printed.splitlines()[-1]
     aws.run_documented(HEARTBEATS, {EXAMPLE_ENDPOINT: CHAT})
-    key_hash = hashlib.sha256(SERVERLESS_KEY.encode()).hexdigest()
-    item = {"key_hash": {"S": key_hash}, "kind": {"S": "serverless"}}
-    aws.client("dynamodb").put_item(TableName=deployment.outputs["ApiKeysTable"], Item=item)
+    put_key(deployment, SERVERLESS_KEY, {"kind": {"S": "serverless"}})
     say("keys and a heartbeat are put, by the documented lines")
 
 

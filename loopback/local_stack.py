@@ -45,8 +45,8 @@ def started(
 
 
 @contextlib.contextmanager
-def local_stack(log: Path, *options: str | Path) -> Iterator[Addresses]:
+def local_stack(log: Path, *options: str | Path, environment: Mapping[str, str] | None = None) -> Iterator[Addresses]:
     """Yields once the stack answers."""
-    with started(log, *options) as (addresses, wait_until_ready):
+    with started(log, *options, environment=environment) as (addresses, wait_until_ready):
         wait_until_ready()
         yield addresses

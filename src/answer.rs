@@ -4,7 +4,10 @@ mod access_log;
 mod admit;
 mod call;
 mod error;
+mod heartbeats;
+mod json;
 mod scrape;
+mod targets;
 
 use jiff::{SignedDuration, Timestamp};
 use lambda_runtime::LambdaEvent;
@@ -29,18 +32,48 @@ pub use error::AnswerError;
 #[derive(Debug)]
 pub struct Service {
     keys: ApiKeys,
-    limits: RateLimits,
+    limits: Limits,
     rollups: RollupReader,
     heartbeats: Heartbeats,
     max_staleness: SignedDuration,
 }
 
+/// A key's limit of each route by itself, so that a dashboard never costs a scrape.
+#[derive(Debug)]
+struct Limits {
+    scrape: RateLimits,
+    json: RateLimits,
+    targets: RateLimits,
+}
+
+const SCRAPE_PATH: &str = "/v1/endpoints/metrics/prometheus";
+
 /// The routes, by path. All answer GET.
-const ROUTES: [(&str, Route); 1] = [("/v1/endpoints/metrics/prometheus", Route::Scrape)];
+const ROUTES: [(&str, Route); 3] = [
+    (SCRAPE_PATH, Route::Scrape),
+    ("/v1/endpoints/metrics", Route::Json),
+    ("/v1/endpoints/metrics/targets", Route::Targets),
+];
+
+/// Endpoints read side by side: enough to hide the round trips, few enough not to open a hundred connections at once.
+const ENDPOINTS_AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy)]
 enum Route {
     Scrape,
+    Json,
+    Targets,
+}
+
+impl Route {
+    /// As the log and the metrics name it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Scrape => "scrape",
+            Self::Json => "json",
+            Self::Targets => "targets",
+        }
+    }
 }
 
 /// An answer, or why there is none, and the key's rate limit where it is known.
@@ -52,9 +85,11 @@ struct Outcome {
 impl Service {
     /// Over the tables that the settings name.
     pub fn new(settings: ScrapeSettings, client: &aws_sdk_dynamodb::Client) -> Self {
+        let limits =
+            |suffix| RateLimits::new(client.clone(), settings.rate_limits_table.clone(), quota::PER_KEY, suffix);
         Self {
+            limits: Limits { scrape: limits(""), json: limits("#json"), targets: limits("#targets") },
             keys: ApiKeys::new(client.clone(), settings.api_keys_table),
-            limits: RateLimits::new(client.clone(), settings.rate_limits_table, quota::SCRAPES),
             rollups: RollupReader::new(client.clone(), settings.rollups_table),
             heartbeats: Heartbeats::new(client.clone(), settings.heartbeats_table),
             max_staleness: settings.max_staleness,
@@ -69,7 +104,7 @@ impl Service {
         let clock = Clock::start(now);
         let request = event::parse(&event.payload)?;
         let id = RequestId::from_invocation(&event.context.request_id);
-        let mut log = AccessLog::new(&id, &event.context, request.user_agent(), clock);
+        let mut log = AccessLog::new(&id, &event.context, clock);
         let Outcome { limit, result } = self.route(Call::new(&request, &id, clock), &mut log).await;
         Ok(match result {
             Ok(response) => {
@@ -85,10 +120,15 @@ impl Service {
     }
 
     async fn route(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
-        match ROUTES.into_iter().find(|(path, _)| *path == call.request.path) {
-            // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
-            Some((_, Route::Scrape)) => Box::pin(self.scrape(call, log)).await,
-            None => RequestError::NotFound.into(),
+        let Some((_, route)) = ROUTES.into_iter().find(|(path, _)| *path == call.request.path) else {
+            return RequestError::NotFound.into();
+        };
+        log.route(route);
+        // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
+        match route {
+            Route::Scrape => Box::pin(self.scrape(call, log)).await,
+            Route::Json => Box::pin(self.json(call, log)).await,
+            Route::Targets => Box::pin(self.targets(call, log)).await,
         }
     }
 }

@@ -3,7 +3,9 @@
 pub mod families;
 pub mod family;
 mod histogram;
+pub mod json;
 mod protobuf;
+pub mod targets;
 mod text;
 
 use crate::model::engine::EngineGauges;
@@ -23,6 +25,24 @@ pub enum View {
 }
 
 impl View {
+    /// The view of that name. Both have none: they are named one after the other.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "window" => Some(Self::Window),
+            "counters" => Some(Self::Counters),
+            _ => None,
+        }
+    }
+
+    /// What asks for it.
+    pub const fn parameter(self) -> &'static str {
+        match self {
+            Self::Window => "window",
+            Self::Counters => "counters",
+            Self::Both => "window,counters",
+        }
+    }
+
     /// Whether the window's figures are asked for.
     pub const fn has_window(self) -> bool {
         matches!(self, Self::Window | Self::Both)

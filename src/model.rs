@@ -4,6 +4,7 @@ pub mod api_key;
 pub mod engine;
 pub mod host;
 pub mod quota;
+pub mod range;
 pub mod request_id;
 pub mod sketch;
 pub mod summary;

@@ -2,3 +2,4 @@
 
 pub mod emf;
 pub mod log;
+pub mod metrics;

@@ -1,5 +1,6 @@
 """What the tests share. Each program starts with the first test that asks for it, and ends with the run."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from clients.conformance import history, scrapes
-from clients.conformance.programs import program
+from clients.conformance.programs import newest_prometheus, program
 from clients.conformance.prometheus import Prometheus, Promtool
 from clients.conformance.prometheus import prometheus as running_prometheus
 from clients.conformance.stack import CHAT, CODE, Stack
@@ -18,6 +19,11 @@ from loopback.processes import end_on_termination
 
 def pytest_configure() -> None:
     end_on_termination()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """What waits for minutes of scrapes comes last: they are made while the others run."""
+    items.sort(key=lambda item: "minutes_of_scrapes" in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +40,12 @@ def promtool() -> Promtool:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("stack")
-    with local_stack(folder / "local-stack.log") as addresses:
-        yield Stack(addresses.http, addresses.dynamodb, folder)
+    logs = folder / "request-logs"
+    logs.mkdir()
+    # The stack keeps what it writes in a temporary folder.
+    environment = {**os.environ, "TMPDIR": str(logs)}
+    with local_stack(folder / "local-stack.log", environment=environment) as addresses:
+        yield Stack(addresses.http, addresses.dynamodb, folder, logs)
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +55,11 @@ def our_config(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Servers(NamedTuple):
+    """The newest Prometheus has a job for each format."""
+
     ours: Prometheus
     second: Prometheus
+    newest: Prometheus
 
 
 @pytest.fixture(scope="session")
@@ -63,10 +76,11 @@ def scraping(
     with (
         running_prometheus(program("prometheus"), our_config, data) as ours,
         running_prometheus(program("prometheus"), second_config, second_folder / "data", receiver) as second,
+        scrapes.in_formats(newest_prometheus(), stack, tmp_path_factory.mktemp("newest"), *scrapes.FORMATS) as newest,
         scrapes.vmagent(program("vmagent"), stack, tmp_path_factory.mktemp("vmagent"), second),
     ):
         history.backfill_rules(promtool, ours, our_config.with_name("alerts.yml"), end, data)
-        yield Servers(ours, second)
+        yield Servers(ours, second, newest)
 
 
 @pytest.fixture(scope="session")

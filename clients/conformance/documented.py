@@ -11,7 +11,8 @@ from clients.conformance import contract
 from clients.conformance.configurations import ENDPOINTS, HOST
 
 INTERVAL, TIMEOUT = "60s", "10s"
-URL = f"https://{HOST}{contract.PATH}?" + "&".join(f"endpoint={endpoint}" for endpoint in ENDPOINTS)
+PARAMS = {"endpoint": list(ENDPOINTS), "view": [contract.BOTH]}
+URL = f"https://{HOST}{contract.PATH}?" + "&".join(f"{name}={value}" for name in PARAMS for value in PARAMS[name])
 
 
 def check_keys(where: str, mapping: Any, required: Collection[str], allowed: Collection[str] = ()) -> None:
@@ -57,7 +58,7 @@ def check_request(where: str, config: Mapping[str, Any], target: str) -> None:
     assert config["scheme"] == "https", f"{where} does not use https"
     assert target == HOST, f"{where} scrapes {target}"
     assert config["metrics_path"] == contract.PATH, f"{where} scrapes {config['metrics_path']}"
-    assert config["params"] == {"endpoint": list(ENDPOINTS)}, f"{where} has the params {config['params']}"
+    assert config["params"] == PARAMS, f"{where} has the params {config['params']}"
     assert config["scrape_interval"] == INTERVAL, f"{where} scrapes every {config['scrape_interval']}"
     assert config["scrape_timeout"] == TIMEOUT, f"{where} times out after {config['scrape_timeout']}"
     assert config["honor_labels"] is True, f"{where} does not honor labels"

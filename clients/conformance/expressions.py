@@ -1,10 +1,11 @@
-"""The expressions of the rules and of the dashboard, taken apart."""
+"""The expressions of the rules and of the page, and how any is taken apart."""
 
 import re
 
 import yaml
 
 from clients.conformance import configurations
+from loopback import ROOT
 
 SELECTOR = re.compile(r"\b(?:wafer_\w+|wafer:[\w:]+|up)\b(?:\{[^}]*\})?")
 COMPARISON = re.compile(r"(?<![=!<>~])(==|!=|<=|>=|<|>)(?![=~])")
@@ -15,6 +16,13 @@ def rules() -> list[tuple[str, str]]:
     """Each rule's name and expression."""
     groups = yaml.safe_load(configurations.read("alerts.yml"))["groups"]
     return [(rule.get("alert") or rule["record"], rule["expr"]) for group in groups for rule in group["rules"]]
+
+
+def queries_of_the_page(native: bool | None = None) -> list[str]:
+    """All, or those that need native histograms, or those that do not."""
+    page = (ROOT / "docs" / "clients.md").read_text()
+    blocks = re.findall(r"^```promql( native)?\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    return [query for mark, query in blocks if native is None or bool(mark) == native]
 
 
 def selectors(expression: str) -> list[str]:

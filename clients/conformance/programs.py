@@ -1,7 +1,14 @@
-"""Prometheus, promtool and vmagent: those of the machine, else Debian's, unpacked without installing them."""
+"""The clients that are run.
 
+Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
+them. The newest Prometheus is that of the release that the distribution is working on. Telegraf is built.
+"""
+
+import os
+import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from loopback import ROOT
@@ -9,37 +16,94 @@ from loopback import ROOT
 FOLDER = ROOT / "target" / "conformance" / "programs"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
 
+TELEGRAF = "v1.37.2"
+TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
+
+# What a distribution calls the release it is working on, and the part of it that has Prometheus.
+NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
+
 
 def program(name: str) -> Path:
     """Packages are unpacked once, and found the next time."""
-    return Path(shutil.which(name) or unpacked(name, PACKAGES[name]))
+    return Path(shutil.which(name) or unpacked(name, PACKAGES[name], FOLDER))
 
 
-def unpacked(name: str, package: str) -> Path:
-    path = FOLDER / "usr" / "bin" / name
-    if not path.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
+def newest_prometheus() -> Path:
+    folder = FOLDER / "newest"
+    options: list[str] = []
+    if not (folder / "usr" / "bin" / "prometheus").exists():
         try:
-            download(package)
+            options = newest_release(folder)
+        except (OSError, KeyError, IndexError, subprocess.CalledProcessError) as problem:
+            raise RuntimeError("this machine's distribution has no newer Prometheus at hand") from problem
+    return unpacked("prometheus", "prometheus", folder, options)
+
+
+def telegraf() -> Path:
+    """Built once from its Go module, with what our configuration uses."""
+    folder = FOLDER / f"telegraf-{TELEGRAF}"
+    if not (folder / "telegraf").exists():
+        if not shutil.which("go"):
+            raise RuntimeError("Telegraf is built here, and Go is not installed")
+        command = ["go", "install", f"-tags={TELEGRAF_TAGS}", f"github.com/influxdata/telegraf/cmd/telegraf@{TELEGRAF}"]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "GOBIN": str(folder)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"Telegraf was not built:\n{done.stdout[-2000:]}")
+    return folder / "telegraf"
+
+
+def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:
+    path = folder / "usr" / "bin" / name
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            download(package, folder, options)
         except (OSError, subprocess.CalledProcessError) as problem:
-            raise RuntimeError(f"{name} is not installed, and Debian's package {package} is unavailable") from problem
-        for archive in FOLDER.glob(f"{package}_*.deb"):
-            subprocess.run(["dpkg", "-x", archive, FOLDER], check=True)
+            raise RuntimeError(f"{name} is not installed, and the package {package} is unavailable") from problem
+        for archive in folder.glob(f"{package}_*.deb"):
+            subprocess.run(["dpkg", "-x", archive, folder], check=True)
             archive.unlink()
     if not path.exists():
-        raise RuntimeError(f"{name} is not installed, and this machine's package {package} does not have it")
+        raise RuntimeError(f"{name} is not installed, and the package {package} does not have it")
     return path
 
 
-def apt_get(*arguments: str) -> None:
-    command = ["apt-get", "-q", *arguments]
-    subprocess.run(command, check=True, cwd=FOLDER, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def download(package: str) -> None:
+def download(package: str, folder: Path, options: Sequence[str]) -> None:
     try:
-        apt_get("download", package)
+        apt_get(folder, *options, "download", package)
     except subprocess.CalledProcessError:
         # A fresh machine may know no package yet, or only versions that are gone.
-        apt_get("update")
-        apt_get("download", package)
+        apt_get(folder, *options, "update")
+        apt_get(folder, *options, "download", package)
+
+
+def newest_release(folder: Path) -> list[str]:
+    """Options with which apt-get reads the newest release, and leaves what it knows of the machine's own alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    system = platform.freedesktop_os_release()
+    release, component = NEWEST_RELEASE[system["ID"]]
+    own = [f"Codename: {system['VERSION_CODENAME']}", f"Component: {component}"]
+    found = apt_get(folder, "indextargets", "--format", "$(REPO_URI)", *own)
+    if not found:
+        apt_get(folder, "update")
+        found = apt_get(folder, "indextargets", "--format", "$(REPO_URI)", *own)
+    sources = folder / "sources.list"
+    keyring = f"/usr/share/keyrings/{system['ID']}-archive-keyring.gpg"
+    sources.write_text(f"deb [signed-by={keyring}] {found.splitlines()[0]} {release} {component}\n")
+    lists = folder / "lists"
+    (lists / "partial").mkdir(parents=True, exist_ok=True)
+    settings = (f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=-", f"Dir::State::Lists={lists}")
+    return [part for setting in (*settings, f"Dir::Cache={folder / 'cache'}") for part in ("-o", setting)]
+
+
+def apt_get(folder: Path, *arguments: str) -> str:
+    command = ["apt-get", "-q", *arguments]
+    done = subprocess.run(command, check=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return done.stdout

@@ -1,6 +1,7 @@
 """The scrape configurations, run: ours in Prometheus and vmagent, the others' scrape parts in a second Prometheus."""
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import yaml
 
 from clients.conformance import alloy, configurations
-from clients.conformance.prometheus import Prometheus
+from clients.conformance.prometheus import Prometheus, prometheus
 from clients.conformance.stack import CHAT, CODE, Stack
 from loopback.processes import Command, free_address, running
 
@@ -17,6 +18,14 @@ INTERVAL = "10s"
 # Clients that are not run, whose scrape part is Prometheus'.
 EMBEDDED = ("otel-collector", "grafana-agent", "grafana-alloy")
 RENAMED, KEPT = "wafer-target-label", "wafer-target-label-honored"
+
+# What a scrape may be answered in, as Prometheus 3 is told to ask for it.
+FORMATS: dict[str, dict[str, Any]] = {
+    "text": {"scrape_protocols": ["PrometheusText0.0.4"]},
+    "openmetrics": {"scrape_protocols": ["OpenMetricsText1.0.0"]},
+    "native": {"scrape_protocols": ["PrometheusProto"]},
+    "native-and-classic": {"scrape_protocols": ["PrometheusProto"], "always_scrape_classic_histograms": True},
+}
 
 
 def job_of(client: str) -> str:
@@ -75,6 +84,29 @@ def from_alloy(stack: Stack, key_file: Path) -> dict[str, Any]:
     authorization = {"type": scrape.blocks[0].attributes["type"], "credentials": key_file.read_text().strip()}
     targets = [target["__address__"] for target in scrape.attributes["targets"]]
     return {**given, "authorization": authorization, "static_configs": [{"targets": targets}]}
+
+
+@contextlib.contextmanager
+def in_formats(program: Path, stack: Stack, folder: Path, *formats: str) -> Iterator[Prometheus]:
+    """A Prometheus 3 with our job once for each format."""
+    jobs = []
+    native, options = native_histograms(program)
+    for name in formats:
+        job = yaml.safe_load(filled_in(stack, "prometheus/prometheus.yml", name))["scrape_configs"][0]
+        jobs.append({**job, "job_name": job_of(name), **FORMATS[name], **(native if name.startswith("native") else {})})
+    config = folder / "prometheus.yml"
+    config.write_text(yaml.safe_dump({"scrape_configs": jobs}))
+    with prometheus(program, config, folder / "data", *options) as server:
+        yield server
+
+
+def native_histograms(program: Path) -> tuple[dict[str, Any], list[str]]:
+    """What turns them on: the settings of a job from 3.8 on, and the options of the server before."""
+    told = subprocess.run([program, "--version"], text=True, capture_output=True, check=True).stdout
+    major, minor = map(int, told.split()[2].split(".")[:2])
+    if (major, minor) >= (3, 8):
+        return {"scrape_native_histograms": True}, []
+    return {}, ["--enable-feature=native-histograms"]
 
 
 @contextlib.contextmanager

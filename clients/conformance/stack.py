@@ -3,36 +3,44 @@
 import hashlib
 import json
 import secrets
+import time
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from clients.conformance import contract
 
+MONTH = 30 * 24 * 3600
 CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 
 
 @dataclass(frozen=True)
 class Scrape:
-    text: str
+    body: bytes
     content_type: str
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
 
 
 @dataclass(frozen=True)
 class Stack:
-    """`folder` is for files with keys."""
+    """`folder` is for files with keys; somewhere below `logs` are the request logs."""
 
     address: str
     dynamodb: str
     folder: Path
+    logs: Path
 
-    def new_key(self) -> str:
-        """A key for one client, so that clients do not share a rate limit."""
+    def new_key(self, expires: bool = True) -> str:
+        """A key for one client, so that clients do not share a rate limit; it expires in a month, or never."""
         key = f"conformance-{secrets.token_hex(12)}"
         item = {
             "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
             "kind": {"S": "metrics"},
             "endpoints": {"SS": [CHAT, CODE, IDLE]},
+            **({"expires_at": {"N": str(int(time.time()) + MONTH)}} if expires else {}),
         }
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
@@ -53,11 +61,13 @@ class Stack:
         path.write_text(self.new_key() + "\n")
         return path
 
-    def scrape(self, *endpoints: str, accept: str | None = None, key: str | None = None) -> Scrape:
-        query = "&".join(f"endpoint={endpoint}" for endpoint in endpoints)
+    def scrape(
+        self, *endpoints: str, view: str | None = None, accept: str | None = None, key: str | None = None
+    ) -> Scrape:
+        query = "&".join([f"endpoint={endpoint}" for endpoint in endpoints] + [f"view={view}"] * bool(view))
         headers = {"Authorization": f"Bearer {key or self.new_key()}"}
         if accept:
             headers["Accept"] = accept
         request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
-            return Scrape(answer.read().decode(), answer.headers["Content-Type"])
+            return Scrape(answer.read(), answer.headers["Content-Type"])

@@ -11,6 +11,8 @@ from datadog_checks.base.stubs import aggregator
 from clients.conformance import configurations, contract
 from clients.conformance.stack import CHAT, CODE, Stack
 
+HISTOGRAMS = [name for name, family in contract.FAMILIES.items() if family.type == "histogram"]
+
 
 @pytest.fixture
 def key_file(stack: Stack) -> Path:
@@ -40,13 +42,24 @@ def check_collects(instance: dict[str, Any]) -> None:
     health = [check.status for check in aggregator.service_checks("wafer.openmetrics.health")]
     assert health == [OpenMetricsBaseCheckV2.OK], f"the health is {health}"
     found = {
-        (name.replace("wafer.", "wafer_", 1), frozenset(labels_of(metric.tags)))
-        for name in aggregator.metric_names
-        for metric in aggregator.metrics(name)
+        (renamed(name), labels_of(one.tags)) for name in aggregator.metric_names for one in aggregator.metrics(name)
     }
+    for family in HISTOGRAMS:
+        for one in aggregator.histogram_bucket(family.replace("wafer_", "wafer.", 1)):
+            bounds = {("lower_bound", str(one.lower_bound)), ("upper_bound", str(one.upper_bound))}
+            le = str(one.upper_bound).replace("inf", "+Inf")
+            found.add((f"{family}_bucket", (labels_of(one.tags) - bounds) | {("le", le)}))
     contract.assert_same_series(found, contract.series([CHAT, CODE]))
 
 
-def labels_of(tags: list[str]) -> list[tuple[str, str]]:
+def renamed(name: str) -> str:
+    """Our name of a metric of Datadog's."""
+    family, _, part = name.replace("wafer.", "wafer_", 1).partition(".")
+    if not part:
+        return family
+    return f"{family}_{part}" if family in HISTOGRAMS else family + {"count": "_total"}[part]
+
+
+def labels_of(tags: list[str]) -> frozenset[tuple[str, str]]:
     pairs = [tag.partition(":") for tag in tags]
-    return [(label, value) for label, _, value in pairs]
+    return frozenset((label, value) for label, _, value in pairs)

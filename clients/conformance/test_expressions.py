@@ -1,16 +1,18 @@
-"""Every expression of the rules and of the dashboard, asked of a Prometheus that scraped the endpoint."""
+"""Every expression of the rules, the dashboard and the page, asked of a Prometheus that scraped the endpoint."""
 
 import pytest
 
 from clients.conformance import contract
+from clients.conformance.conftest import Servers
 from clients.conformance.dashboard import Panel, name, panels, queries
-from clients.conformance.expressions import labels_in, rules, selectors, series_in, with_bool
+from clients.conformance.expressions import labels_in, queries_of_the_page, rules, selectors, series_in, with_bool
 from clients.conformance.prometheus import DATA_SECONDS, Prometheus
-from clients.conformance.scrapes import RENAMED
+from clients.conformance.scrapes import RENAMED, job_of
 from loopback.processes import wait_for
 
 RULES = [pytest.param(expression, id=name) for name, expression in rules()]
-KNOWN_LABELS = {"endpoint", "exported_endpoint", "status_class", "quantile", "job", "instance"}
+KNOWN_LABELS = {"endpoint", "exported_endpoint", "status_class", "status_code", "quantile", "le"}
+KNOWN_LABELS |= {"job", "instance"}
 # Some queries look minutes back, and want more than one scrape there.
 SCRAPES = 6
 
@@ -26,9 +28,14 @@ def test_panel_names_series_and_labels_that_exist(panel: Panel) -> None:
         check_names(query)
 
 
+@pytest.mark.parametrize("query", queries_of_the_page())
+def test_query_of_the_page_names_series_and_labels_that_exist(query: str) -> None:
+    check_names(query)
+
+
 def check_names(expression: str) -> None:
     recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")}
-    unknown = series_in(expression) - set(contract.FAMILIES) - recorded - {"up"}
+    unknown = series_in(expression) - contract.names_in(contract.BOTH) - recorded - {"up"}
     assert not unknown, f"no such series: {unknown}"
     unknown = labels_in(expression) - KNOWN_LABELS
     assert not unknown, f"no such label: {unknown}"
@@ -80,6 +87,18 @@ def test_panel_has_data_by_the_label_exported_endpoint(second_prometheus: Promet
     second_prometheus.wait_for_scrapes(RENAMED, SCRAPES)
     for query in queries(panel, "exported_endpoint"):
         check_has_data(second_prometheus, query)
+
+
+@pytest.mark.parametrize("query", queries_of_the_page(native=False))
+def test_query_of_the_page_has_data(prometheus: Prometheus, query: str) -> None:
+    prometheus.wait_for_scrapes("wafer", SCRAPES)
+    check_has_data(prometheus, query)
+
+
+@pytest.mark.parametrize("query", queries_of_the_page(native=True))
+def test_query_of_native_histograms_has_data(scraping: Servers, query: str) -> None:
+    scraping.newest.wait_for_scrapes(job_of("native"), SCRAPES)
+    check_has_data(scraping.newest, query)
 
 
 def check_has_data(server: Prometheus, expression: str) -> None:

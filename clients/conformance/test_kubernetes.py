@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from clients.conformance import configurations, contract
-from clients.conformance.documented import INTERVAL, TIMEOUT
+from clients.conformance.documented import INTERVAL, PARAMS, TIMEOUT
 from clients.conformance.typescript import compile_types, literal
 
 OPERATOR = "@kubernetes-models/prometheus-operator/monitoring.coreos.com"
@@ -62,7 +62,7 @@ def test_service_monitor_scrapes_as_the_others_do() -> None:
 def check_spec(spec: Mapping[str, Any], path: str, interval: str) -> None:
     assert spec[path] == contract.PATH, f"it scrapes {spec[path]}"
     assert (spec[interval], spec["scrapeTimeout"]) == (INTERVAL, TIMEOUT), "it has another interval or timeout"
-    assert spec["params"] == {"endpoint": list(configurations.ENDPOINTS)}, f"it has the params {spec['params']}"
+    assert spec["params"] == PARAMS, f"it has the params {spec['params']}"
     assert spec["honorLabels"] is True, "it does not honor labels"
     wanted = {"type": "Bearer", "credentials": {"name": "wafer-api-key", "key": "api-key"}}
     assert spec["authorization"] == wanted, f"it has the authorization {spec['authorization']}"

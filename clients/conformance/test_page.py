@@ -5,6 +5,7 @@ import re
 import pytest
 
 from clients.conformance import configurations, contract
+from clients.conformance.contract import BOTH, COUNTERS, WINDOW
 from loopback import ROOT
 
 SHOWN = re.compile(r"<!-- clients/(\S+) -->\n```\w*\n(.*?)```", re.DOTALL)
@@ -26,6 +27,17 @@ def test_page_names_the_file(name: str) -> None:
 def test_page_lists_the_series_with_its_label(family: str) -> None:
     row = next((line for line in PAGE.splitlines() if line.startswith(f"| `{family}`")), None)
     assert row, f"the page does not list {family}"
-    if label := contract.FAMILIES[family]:
+    if label := contract.FAMILIES[family].label:
         assert f"`{label.name}`" in row, f"the page lists another label: {row}"
         assert all(value in row for value in label.values), f"the page lists other values: {row}"
+
+
+@pytest.mark.parametrize("view", [WINDOW, COUNTERS, BOTH])
+def test_page_counts_the_series_of_a_view(view: str) -> None:
+    classic = len(contract.series(["one"], view))
+    histograms = [name for name, family in contract.families_in(view).items() if family.type == "histogram"]
+    native = classic - sum(len(contract.le_values(name)) + 2 for name in histograms) + len(histograms)
+    cells = ["", ""] if view == WINDOW else [", and one for each status code"] * 2
+    counts = [str(classic), ""] if view == WINDOW else [str(classic - 1), str(native - 1)]
+    row = " | ".join(count + rest for count, rest in zip(counts, cells, strict=True))
+    assert f"| `{view}` | {row}".rstrip() in PAGE

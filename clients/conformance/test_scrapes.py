@@ -36,4 +36,4 @@ def test_target_label_endpoint_renames_ours_and_honor_labels_prevents_it(second_
     second_prometheus.wait_for_scrapes(KEPT, 1)
     contract.assert_same_series(second_prometheus.stored(KEPT), contract.series([CHAT, CODE]))
     renamed = {(name, labels - {("endpoint", "https")}) for name, labels in second_prometheus.stored(RENAMED)}
-    contract.assert_same_series(renamed, contract.series([CHAT, CODE], "exported_endpoint"))
+    contract.assert_same_series(renamed, contract.series([CHAT, CODE], endpoint_label="exported_endpoint"))

@@ -9,12 +9,14 @@ from deploy.ministack import Credentials, MiniStack
 from loopback import ROOT
 from loopback.processes import wait_for
 
+STAND_IN = b"#!/bin/sh\nsleep 1\n"
+
 
 def put_code(aws: MiniStack) -> str:
     """The template, with code that does nothing."""
     body = io.BytesIO()
     with zipfile.ZipFile(body, "w") as code:
-        code.writestr("bootstrap", "#!/bin/sh\nsleep 1\n")
+        code.writestr("bootstrap", STAND_IN)
     s3 = aws.client("s3")
     for bucket in ("code", "request-logs"):
         s3.create_bucket(Bucket=bucket)

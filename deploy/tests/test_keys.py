@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy.tests.stack import OLD_HOST, OLD_REQUESTS, Stack
+from loopback import ROOT
 
 HOST = "idle.demo.example"
 DAY = 24 * 3600
@@ -39,6 +40,8 @@ def test_a_key_is_found_by_secret_scanners_and_kept_nowhere(stack: Stack) -> Non
     done = stack.keys("issue", HOST)
     key = done.stdout.strip()
     assert re.fullmatch(r"wafer_[A-Za-z0-9_-]{43}", key)
+    [pattern] = re.findall(r"^    (.*wafer_.*)$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
+    assert re.findall(pattern, f'token: "{key}"\n{key}0\n') == [key]
     assert key not in done.stderr
     assert key not in str(stack.items("api_keys"))
     assert stack.item(hashlib.sha256(key.encode()).hexdigest())

@@ -3,17 +3,21 @@
 use lambda_runtime::Context;
 use tokio::time::Instant;
 
-use super::AnswerError;
+use super::{AnswerError, Route};
 use crate::clock::Clock;
 use crate::error::chain;
+use crate::http::event::HttpRequest;
 use crate::http::problem::{Problem, Wording};
-use crate::http::request::ScrapeRequest;
+use crate::model::api_key::KeyHash;
+use crate::model::host::Host;
 use crate::model::request_id::RequestId;
 use crate::model::watermark::Watermark;
-use crate::telemetry::emf::{EmfLine, Unit};
+use crate::stores::api_keys::Grant;
+use crate::telemetry::emf::EmfLine;
+use crate::telemetry::metrics;
 
-/// A longer user agent is cut.
-const USER_AGENT_LENGTH: usize = 200;
+/// Hosts are named until their names are so long; a name has at most 253 bytes.
+const HOSTS_LENGTH: usize = 300;
 
 /// The steps that are timed.
 #[derive(Clone, Copy)]
@@ -24,17 +28,20 @@ pub enum Step {
     Render,
 }
 
-/// Collects the line's fields.
+/// Collects the line's fields. Nothing that a stranger chooses is among them.
 pub struct AccessLog<'a> {
     request_id: &'a RequestId,
     invocation: &'a str,
     function: &'a str,
-    user_agent: String,
     clock: Clock,
+    route: &'static str,
     /// The first digits of the key's hash.
     key: Option<String>,
+    user_agent: Option<String>,
     endpoints: Option<String>,
     age_seconds: Option<i64>,
+    /// Whether those of an endpoint were not read, once that is known.
+    without_heartbeats: Option<bool>,
     malformed_heartbeats: u64,
     /// Milliseconds of each step.
     steps: [Option<u64>; 4],
@@ -43,27 +50,38 @@ pub struct AccessLog<'a> {
 
 impl<'a> AccessLog<'a> {
     /// Starts with what every event has.
-    pub fn new(request_id: &'a RequestId, context: &'a Context, user_agent: &str, clock: Clock) -> Self {
+    pub fn new(request_id: &'a RequestId, context: &'a Context, clock: Clock) -> Self {
         Self {
             request_id,
             invocation: &context.request_id,
             function: &context.env_config.function_name,
-            user_agent: user_agent.chars().take(USER_AGENT_LENGTH).collect(),
             clock,
+            route: "other",
             key: None,
+            user_agent: None,
             endpoints: None,
             age_seconds: None,
+            without_heartbeats: None,
             malformed_heartbeats: 0,
             steps: [None; 4],
             last_step: clock.started(),
         }
     }
 
-    /// Who asks, and for what.
-    pub fn asked(&mut self, scrape: &ScrapeRequest) {
-        self.key = Some(scrape.key.prefix().to_owned());
-        let endpoints: Vec<_> = scrape.endpoints.iter().map(ToString::to_string).collect();
-        self.endpoints = Some(endpoints.join(","));
+    /// The route that answers; other paths have none.
+    pub fn route(&mut self, route: Route) {
+        self.route = route.name();
+    }
+
+    /// With which key, whether it is good or not.
+    pub fn asked(&mut self, key: &KeyHash) {
+        self.key = Some(key.prefix().to_owned());
+    }
+
+    /// Who asks, and for what: the key is good.
+    pub fn granted(&mut self, grant: &Grant, request: &HttpRequest) {
+        self.user_agent = Some(request.programs());
+        self.endpoints = Some(names(grant.endpoints()));
     }
 
     /// How old the data is.
@@ -71,9 +89,10 @@ impl<'a> AccessLog<'a> {
         self.age_seconds = Some(self.clock.started_at().as_second() - watermark.through.as_second());
     }
 
-    /// How many heartbeats were left out.
-    pub fn malformed_heartbeats(&mut self, count: u64) {
-        self.malformed_heartbeats = count;
+    /// For how many endpoints heartbeats were not read, and how many of the others' were left out.
+    pub fn heartbeats(&mut self, unread: usize, malformed: u64) {
+        self.without_heartbeats = Some(unread > 0);
+        self.malformed_heartbeats = malformed;
     }
 
     /// A step is done.
@@ -113,7 +132,7 @@ impl<'a> AccessLog<'a> {
                     render_ms = step(Step::Render),
                     total_ms = milliseconds_since(self.clock.started()),
                     cause,
-                    "scrape"
+                    "{}", self.route
                 )
             };
         }
@@ -122,17 +141,38 @@ impl<'a> AccessLog<'a> {
         } else {
             line!(info);
         }
+        // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
+        let judged = status == 200 || status >= 500;
+        let is_scrape = judged && self.route == Route::Scrape.name();
+        let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
-                ("ScrapeMilliseconds", Unit::Milliseconds, Some(milliseconds_since(self.clock.started()))),
-                ("DataAgeSeconds", Unit::Seconds, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                ("ServerErrors", Unit::Count, Some(u64::from(status >= 500))),
-                ("MalformedKeys", Unit::Count, Some(u64::from(ours && status < 500))),
-                ("MalformedHeartbeats", Unit::Count, Some(self.malformed_heartbeats)),
+                (metrics::SCRAPE_MILLISECONDS, is_scrape.then(|| milliseconds_since(self.clock.started()))),
+                (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
+                (metrics::SERVER_ERRORS, judged.then_some(u64::from(status >= 500))),
+                (metrics::SCRAPES_WITHOUT_HEARTBEATS, without_heartbeats.map(u64::from)),
+                (metrics::MALFORMED_KEYS, Some(u64::from(ours && status < 500))),
+                (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),
             ])
-            .with_one_by_code("Scrapes", code)
+            .with_by(metrics::SCRAPES, code, 1)
+            .with_by(metrics::CALLS, self.route, 1)
             .emit();
     }
+}
+
+/// The names of the first hosts, and how many more there are.
+fn names(hosts: &[Host]) -> String {
+    let mut names = String::new();
+    for (number, host) in hosts.iter().enumerate() {
+        if names.len() > HOSTS_LENGTH {
+            return format!("{names} and {} more", hosts.len() - number);
+        }
+        if number > 0 {
+            names.push(',');
+        }
+        names.push_str(host.as_str());
+    }
+    names
 }
 
 fn milliseconds_since(earlier: Instant) -> u64 {

@@ -9,7 +9,7 @@ use super::access_log::{AccessLog, Step};
 use super::call::{Call, within};
 use super::{AnswerError, Service};
 use crate::model::api_key::KeyHash;
-use crate::model::host::Host;
+use crate::model::host::Asked;
 use crate::model::watermark::Watermark;
 use crate::stores::api_keys::{Grant, KeyError};
 use crate::stores::rate_limits::{Admission, LimitError, RateLimits};
@@ -37,22 +37,17 @@ enum NotFresh {
 }
 
 impl Service {
-    /// Key store unavailable, key invalid, serverless, not the key's endpoint: one read. Over the limit, limiter unavailable: one
-    /// write; the watermark is read concurrently.
+    /// What [`Service::authorize`] judges. Over the limit, limiter unavailable: one write; the watermark is read concurrently.
     pub(super) async fn admit(
         &self,
         call: Call<'_>,
         key: KeyHash,
-        endpoints: Vec<Host>,
+        asked: Asked,
         limits: &RateLimits,
         log: &mut AccessLog<'_>,
     ) -> Result<Admitted, AnswerError> {
-        let authorize = self.keys.authorize(key, endpoints, call.now());
-        let grant = within(call.answer_by, authorize, |late| KeyError::Unavailable(late.into())).await?;
-        log.step(Step::Key);
-
-        let admit = limits.admit(&grant, call.id, call.now());
-        let admit = within(call.answer_by, admit, |late| LimitError::Unavailable(late.into()));
+        let grant = self.authorize(call, key, asked, log).await?;
+        let admit = take_slot(call, &grant, limits);
         let watermark = async {
             let read = async { self.rollups.watermark(&grant).await.map_err(AnswerError::SummaryFailed) };
             Ok(within(call.answer_by, read, |_| AnswerError::SummaryTimeout).await)
@@ -60,6 +55,22 @@ impl Service {
         let (admission, watermark) = try_join(admit, watermark).await?;
         log.step(Step::Limit);
         Ok(Admitted { grant, admission, watermark })
+    }
+
+    /// Key store unavailable, key invalid, serverless, not the key's endpoint: one read.
+    pub(super) async fn authorize(
+        &self,
+        call: Call<'_>,
+        key: KeyHash,
+        asked: Asked,
+        log: &mut AccessLog<'_>,
+    ) -> Result<Grant, KeyError> {
+        log.asked(&key);
+        let authorize = self.keys.authorize(key, asked, call.now());
+        let grant = within(call.answer_by, authorize, |late| KeyError::Unavailable(late.into())).await?;
+        log.granted(&grant, call.request);
+        log.step(Step::Key);
+        Ok(grant)
     }
 
     /// The watermark, where figures may be answered from it.
@@ -76,4 +87,10 @@ impl Service {
             _ => Ok(watermark),
         }
     }
+}
+
+/// Over the limit, limiter unavailable: one write.
+pub(super) async fn take_slot(call: Call<'_>, grant: &Grant, limits: &RateLimits) -> Result<Admission, LimitError> {
+    let admit = limits.admit(grant, call.id, call.now());
+    within(call.answer_by, admit, |late| LimitError::Unavailable(late.into())).await
 }

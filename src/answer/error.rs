@@ -32,12 +32,14 @@ impl AnswerError {
             Self::Request(RequestError::MethodNotAllowed) => Problem::MethodNotAllowed,
             Self::Request(RequestError::InvalidEndpoint) => Problem::InvalidEndpoint,
             Self::Request(RequestError::InvalidView) => Problem::InvalidView,
+            Self::Request(RequestError::InvalidRange) => Problem::InvalidRange,
             Self::Request(RequestError::MissingKey | RequestError::MalformedKey)
             | Self::Key(KeyError::Unknown | KeyError::Revoked | KeyError::Expired | KeyError::Record(_)) => {
                 Problem::InvalidApiKey
             }
             Self::Key(KeyError::Serverless) => Problem::DedicatedOnly,
             Self::Key(KeyError::NotOwned) => Problem::EndpointForbidden,
+            Self::Key(KeyError::TooManyEndpoints) => Problem::TooManyEndpoints,
             Self::Key(KeyError::Unavailable(_)) | Self::Limit(LimitError::Unavailable(_)) => Problem::Unavailable,
             Self::Limit(LimitError::Exceeded(limit)) => Problem::RateLimited(*limit),
             Self::SummaryFailed(_) => Problem::SummaryFailed,

@@ -6,8 +6,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::access_log::{AccessLog, Step};
 use super::admit::Admitted;
 use super::call::{Call, within};
-use super::{AnswerError, Outcome, Service};
-use crate::error::{Cause, chain};
+use super::{AnswerError, ENDPOINTS_AT_ONCE, Outcome, Service};
+use crate::error::Cause;
 use crate::exposition::{self, EndpointFigures, EndpointSnapshot, Format, Snapshot, View};
 use crate::http::reply::{self, ResponseEvent};
 use crate::http::request::ScrapeRequest;
@@ -15,11 +15,7 @@ use crate::model::engine::EngineGauges;
 use crate::model::host::Host;
 use crate::model::watermark::Watermark;
 use crate::model::window::{Minute, WINDOW_MINUTES};
-use crate::stores::heartbeats::EngineReading;
 use crate::stores::rate_limits::Admission;
-
-/// Endpoints read side by side: enough to hide the round trips, few enough not to open a hundred connections at once.
-const ENDPOINTS_AT_ONCE: usize = 8;
 
 impl Service {
     /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
@@ -29,8 +25,7 @@ impl Service {
             Ok(scrape) => scrape,
             Err(error) => return error.into(),
         };
-        log.asked(&scrape);
-        match self.admit(call, scrape.key.clone(), scrape.endpoints.clone(), &self.limits, log).await {
+        match self.admit(call, scrape.key.clone(), scrape.endpoints.clone(), &self.limits.scrape, log).await {
             Ok(admitted) => {
                 let limit = admitted.admission.limit();
                 Outcome { limit: Some(limit), result: self.answer_scrape(call, &scrape, admitted, log).await }
@@ -55,17 +50,17 @@ impl Service {
             try_join(figures, since).await.map_err(AnswerError::SummaryFailed)
         };
         let figures = within(call.answer_by, figures, |_| AnswerError::SummaryTimeout);
-        let engines = self.engines(call, &admission, grant.endpoints(), log);
-        let (figures, engines) = join(figures, engines).await;
+        let heartbeats = self.heartbeats(call, &admission, grant.endpoints(), log);
+        let (figures, heartbeats) = join(figures, heartbeats).await;
         let (figures, counting_since) = figures?;
         log.step(Step::Read);
 
-        let endpoints = grant.endpoints().iter().cloned().zip(figures).zip(engines);
-        let endpoints = endpoints.map(|((endpoint, (figures, concurrent_requests)), engine)| EndpointSnapshot {
+        let endpoints = grant.endpoints().iter().cloned().zip(figures).zip(heartbeats);
+        let endpoints = endpoints.map(|((endpoint, (figures, concurrent_requests)), heartbeats)| EndpointSnapshot {
             endpoint,
             figures,
             concurrent_requests,
-            engine,
+            engine: heartbeats.map(|heartbeats| EngineGauges::from_heartbeats(&heartbeats, call.now())),
         });
         let limit = admission.limit();
         let snapshot = Snapshot {
@@ -121,29 +116,5 @@ impl Service {
             Format::Protobuf => self.rollups.since(admission).await,
             Format::Text | Format::OpenMetrics => Ok(None),
         }
-    }
-
-    /// The engine gauges of each endpoint, `None` where heartbeats could not be read in time: that fails no scrape.
-    async fn engines(
-        &self,
-        call: Call<'_>,
-        admission: &Admission,
-        endpoints: &[Host],
-        log: &mut AccessLog<'_>,
-    ) -> Vec<Option<EngineGauges>> {
-        let mut readings = Vec::with_capacity(endpoints.len());
-        for endpoint in endpoints {
-            let gauges = self.heartbeats.gauges(admission, endpoint, call.now());
-            readings.push(within(call.heartbeats_by, gauges, Into::into));
-        }
-        let readings: Vec<Result<EngineReading, Cause>> =
-            stream::iter(readings).buffered(ENDPOINTS_AT_ONCE).collect().await;
-        let unread: Vec<_> = readings.iter().filter_map(|reading| reading.as_ref().err()).collect();
-        if let Some(cause) = unread.first() {
-            let cause = chain(cause.as_ref());
-            tracing::warn!(request_id = %call.id, endpoints = unread.len(), cause, "heartbeats not read");
-        }
-        log.malformed_heartbeats(readings.iter().flatten().map(|reading| reading.malformed).sum());
-        readings.into_iter().map(|reading| reading.ok().map(|reading| reading.gauges)).collect()
     }
 }

@@ -3,6 +3,7 @@
 use super::View;
 use super::family::{Family, Number, Values};
 use super::histogram::{SECONDS, TOKENS_PER_SECOND};
+use crate::model::engine;
 use crate::model::window::WINDOW_SECONDS;
 
 const fn family(view: View, name: &'static str, help: &'static str, values: Values) -> Family {
@@ -120,25 +121,25 @@ pub static FAMILIES: [Family; 27] = [
         View::Both,
         "wafer_engine_running_requests",
         "Requests in flight, summed over the workers that report.",
-        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.running_requests.map(Number::from)),
+        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.value(engine::RUNNING_REQUESTS).map(Number::Float)),
     ),
     family(
         View::Both,
         "wafer_engine_queue_depth",
         "Requests waiting for engine admission, summed over the workers that report.",
-        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.queue_depth.map(Number::from)),
+        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.value(engine::QUEUE_DEPTH).map(Number::Float)),
     ),
     family(
         View::Both,
         "wafer_engine_kv_cache_usage_ratio",
         "KV cache utilisation, 0 to 1, averaged over the workers that report.",
-        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.kv_cache_usage_ratio.map(Number::Float)),
+        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.value(engine::KV_CACHE_USAGE_RATIO).map(Number::Float)),
     ),
     family(
         View::Both,
         "wafer_engine_kv_cache_hit_ratio",
         "Engine-side KV cache hit rate, 0 to 1, averaged over the workers that report.",
-        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.kv_cache_hit_ratio.map(Number::Float)),
+        Values::Gauge(|_, endpoint| endpoint.engine.as_ref()?.value(engine::KV_CACHE_HIT_RATIO).map(Number::Float)),
     ),
     family(
         View::Both,

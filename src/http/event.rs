@@ -1,7 +1,6 @@
 //! The event that API Gateway sends for an HTTP request: HTTP API, payload format 2.0.
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-use lambda_http::http::header::USER_AGENT;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use lambda_http::request::LambdaRequest;
 use lambda_runtime::Diagnostic;
@@ -22,13 +21,15 @@ impl From<NotHttp> for Diagnostic {
 }
 
 /// The request as the caller sent it, not yet checked.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct HttpRequest {
     pub method: Method,
     pub path: String,
     /// The raw query string.
     pub query: String,
     pub headers: HeaderMap,
+    /// The name that the caller reached, as API Gateway knows it.
+    pub domain_name: String,
 }
 
 impl HttpRequest {
@@ -38,11 +39,8 @@ impl HttpRequest {
             path: event.raw_path.unwrap_or_default(),
             query: event.raw_query_string.unwrap_or_default(),
             headers: event.headers,
+            domain_name: event.request_context.domain_name.unwrap_or_default(),
         }
-    }
-
-    pub fn user_agent(&self) -> &str {
-        self.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 

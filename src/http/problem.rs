@@ -15,10 +15,12 @@ pub enum Problem {
     InvalidApiKey,
     InvalidEndpoint,
     InvalidView,
+    InvalidRange,
     /// The key store or the limiter failed or hung.
     Unavailable,
     DedicatedOnly,
     EndpointForbidden,
+    TooManyEndpoints,
     RateLimited(RateLimit),
     SummaryFailed,
     SummaryTimeout,
@@ -59,13 +61,19 @@ impl Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_request_error",
                 "invalid_endpoint",
-                "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot.".into(),
+                "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot, or all of the key's as endpoint=*; JSON takes exactly one.".into(),
             ),
             Self::InvalidView => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_request_error",
                 "invalid_view",
                 "Ask for view=window, view=counters or view=window,counters; without view you get the window.".into(),
+            ),
+            Self::InvalidRange => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_request_error",
+                "invalid_range",
+                "Name one range as range_minutes=5, 15, 30, 60, 360, 1440, 10080 or 43200; without it you get 60.".into(),
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -85,6 +93,12 @@ impl Problem {
                 "endpoint_forbidden",
                 "This key does not own every endpoint asked for; ask only for endpoints of this key, or use the key of their owner.".into(),
             ),
+            Self::TooManyEndpoints => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid_request_error",
+                "too_many_endpoints",
+                "This key owns over 20 endpoints; name up to 20, or let Prometheus find all of them at /v1/endpoints/metrics/targets.".into(),
+            ),
             Self::RateLimited(limit) => (
                 StatusCode::TOO_MANY_REQUESTS,
                 "rate_limit_error",
@@ -95,18 +109,19 @@ impl Problem {
                 StatusCode::BAD_GATEWAY,
                 "api_error",
                 "summary_failed",
-                "The 24 h summary is unavailable at the moment; keep scraping at your interval, and contact support if this lasts.".into(),
+                "The figures are unavailable at the moment; keep calling at your interval, and contact support if this lasts.".into(),
             ),
             Self::SummaryTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "api_error",
                 "summary_timeout",
-                "The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.".into(),
+                "The figures did not come in time; keep calling at your interval, or raise the timeout of your scraper.".into(),
             ),
         };
         let param = match self {
-            Self::InvalidEndpoint => Some("endpoint"),
+            Self::InvalidEndpoint | Self::TooManyEndpoints => Some("endpoint"),
             Self::InvalidView => Some("view"),
+            Self::InvalidRange => Some("range_minutes"),
             _ => None,
         };
         Wording { status, kind, code, message, param }
@@ -121,6 +136,6 @@ fn rate_limited(limit: &RateLimit) -> String {
         seconds => format!("in {seconds} seconds"),
     };
     format!(
-        "Over {slots} requests {period} for this key; wait for the seconds in Retry-After, and scrape every 60 seconds."
+        "Over {slots} requests {period} for this key; wait for the seconds in Retry-After, and call every 60 seconds."
     )
 }

@@ -63,6 +63,14 @@ pub fn exposition(
     reply(StatusCode::OK, headers, body)
 }
 
+/// 200 with JSON.
+pub fn json(id: &RequestId, limit: RateLimit, document: &impl Serialize) -> ResponseEvent {
+    let mut headers = common_headers(id, HeaderValue::from_static("application/json"));
+    rate_limit_headers(&mut headers, limit);
+    // Documents are structs, lists, strings and numbers, which always have a JSON form.
+    reply(StatusCode::OK, headers, Body::Text(serde_json::to_string(document).unwrap_or_default()))
+}
+
 /// The reply to a call that failed; `limit` is the key's state where the limiter gave it.
 pub fn problem(id: &RequestId, limit: Option<RateLimit>, problem: &Problem) -> ResponseEvent {
     let Wording { status, kind, code, message, param } = problem.wording();

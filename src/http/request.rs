@@ -1,6 +1,5 @@
 //! The caller's request, checked as far as it goes without any I/O.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use lambda_http::http::{HeaderMap, Method, header};
@@ -9,11 +8,10 @@ use thiserror::Error;
 use crate::exposition::{Format, View};
 use crate::http::event::HttpRequest;
 use crate::http::negotiation::Encoding;
+use crate::http::parameters;
 use crate::model::api_key::KeyHash;
-use crate::model::host::Host;
-
-/// How many different endpoints one call may name.
-pub const MAX_ENDPOINTS: usize = 20;
+use crate::model::host::{Asked, Host};
+use crate::model::range::BinnedRange;
 
 const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// Seconds kept back from the caller's timeout for the round trip.
@@ -27,11 +25,26 @@ const DEFAULT_TIMEOUT: f64 = 4.5;
 #[derive(Debug)]
 pub struct ScrapeRequest {
     pub key: KeyHash,
-    /// 1 to [`MAX_ENDPOINTS`] different hosts in the order given.
-    pub endpoints: Vec<Host>,
+    pub endpoints: Asked,
     pub view: View,
     pub format: Format,
     pub encoding: Encoding,
+}
+
+/// A well-formed call for JSON.
+#[derive(Debug)]
+pub struct JsonRequest {
+    pub key: KeyHash,
+    pub endpoint: Host,
+    pub range: BinnedRange,
+}
+
+/// A well-formed call for the targets to scrape.
+#[derive(Debug)]
+pub struct TargetsRequest {
+    pub key: KeyHash,
+    /// Where the call names one.
+    pub view: Option<View>,
 }
 
 /// Why a request is refused without any I/O.
@@ -49,20 +62,18 @@ pub enum RequestError {
     InvalidEndpoint,
     #[error("invalid view parameter")]
     InvalidView,
+    #[error("invalid range_minutes parameter")]
+    InvalidRange,
 }
 
+/// Each checks a request; the first fault in the contract's order is the answer.
 impl ScrapeRequest {
-    /// Checks a request; the first fault in the contract's order is the answer.
-    ///
     /// # Errors
     /// When the method, the key, the endpoints or the view are not valid.
     pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
-        if request.method != Method::GET {
-            return Err(RequestError::MethodNotAllowed);
-        }
-        let key = authorization(&request.headers)?;
-        let endpoints = endpoints(&request.query)?;
-        let view = view(&request.query)?;
+        let key = key(request)?;
+        let endpoints = parameters::endpoints(&request.query)?;
+        let view = parameters::view(&request.query)?.unwrap_or(View::Window);
         Ok(Self {
             key,
             endpoints,
@@ -70,6 +81,24 @@ impl ScrapeRequest {
             format: Format::negotiate(header_lines(&request.headers, header::ACCEPT), view),
             encoding: Encoding::negotiate(header_lines(&request.headers, header::ACCEPT_ENCODING)),
         })
+    }
+}
+
+impl JsonRequest {
+    /// # Errors
+    /// When the method, the key, the endpoint or the range are not valid.
+    pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
+        let key = key(request)?;
+        let endpoint = parameters::endpoint(&request.query)?;
+        Ok(Self { key, endpoint, range: parameters::range(&request.query)? })
+    }
+}
+
+impl TargetsRequest {
+    /// # Errors
+    /// When the method, the key or the view are not valid.
+    pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
+        Ok(Self { key: key(request)?, view: parameters::view(&request.query)? })
     }
 }
 
@@ -87,6 +116,11 @@ pub fn time_to_answer(headers: &HeaderMap) -> Duration {
     Duration::from_secs_f64(seconds.clamp(SHORTEST_TIMEOUT, LONGEST_TIMEOUT))
 }
 
+/// The key of a GET.
+fn key(request: &HttpRequest) -> Result<KeyHash, RequestError> {
+    if request.method == Method::GET { authorization(&request.headers) } else { Err(RequestError::MethodNotAllowed) }
+}
+
 fn authorization(headers: &HeaderMap) -> Result<KeyHash, RequestError> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     match (values.next(), values.next()) {
@@ -94,42 +128,6 @@ fn authorization(headers: &HeaderMap) -> Result<KeyHash, RequestError> {
         (Some(value), None) => KeyHash::from_authorization(value.as_bytes()).ok_or(RequestError::MalformedKey),
         (Some(_), Some(_)) => Err(RequestError::MalformedKey),
     }
-}
-
-/// The different hosts that the raw query string names.
-fn endpoints(query: &str) -> Result<Vec<Host>, RequestError> {
-    let mut hosts = Vec::new();
-    for value in values(query, "endpoint") {
-        let host = Host::parse(&value).ok_or(RequestError::InvalidEndpoint)?;
-        if !hosts.contains(&host) {
-            if hosts.len() == MAX_ENDPOINTS {
-                return Err(RequestError::InvalidEndpoint);
-            }
-            hosts.push(host);
-        }
-    }
-    if hosts.is_empty() { Err(RequestError::InvalidEndpoint) } else { Ok(hosts) }
-}
-
-/// What the raw query string asks for; the window where it does not say.
-fn view(query: &str) -> Result<View, RequestError> {
-    let mut view: Option<View> = None;
-    for value in values(query, "view") {
-        for name in value.split(',') {
-            let named = match name {
-                "window" => View::Window,
-                "counters" => View::Counters,
-                _ => return Err(RequestError::InvalidView),
-            };
-            view = Some(view.map_or(named, |view| view.or(named)));
-        }
-    }
-    Ok(view.unwrap_or(View::Window))
-}
-
-/// A parameter's values, in order.
-fn values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name).map(|(_, value)| value)
 }
 
 /// The lines of a header that are text.
@@ -160,53 +158,5 @@ mod tests {
             assert_eq!(time_to_answer(&headers), Duration::from_secs_f64(seconds), "{header:?}");
         }
         assert_eq!(time_to_answer(&HeaderMap::new()), Duration::from_secs_f64(4.5));
-    }
-
-    #[test]
-    fn a_view_is_the_window_the_counters_or_both() {
-        for (query, named) in [
-            ("", View::Window),
-            ("View=counters", View::Window),
-            ("view=window", View::Window),
-            ("view=counters", View::Counters),
-            ("view=counters&view=counters", View::Counters),
-            ("view=window,counters", View::Both),
-            ("view=counters&view=window", View::Both),
-            ("view=counters%2Cwindow", View::Both),
-        ] {
-            assert_eq!(view(query), Ok(named), "{query}");
-        }
-        for query in ["view", "view=", "view=both", "view=Window", "view=window,", "view=window&view=", "view=+window"]
-        {
-            assert_eq!(view(query), Err(RequestError::InvalidView), "{query}");
-        }
-    }
-
-    #[test]
-    fn endpoints_come_in_the_order_asked_and_each_once() {
-        let named = |query: &str| {
-            endpoints(query).map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")).ok()
-        };
-        assert_eq!(
-            named("endpoint=b.example&x=1&endpoint=A.example&endpoint=B.EXAMPLE").unwrap(),
-            "b.example a.example"
-        );
-        assert_eq!(named("%65ndpoint=%61.example").unwrap(), "a.example");
-        let twenty: Vec<_> = (0..20).map(|n| format!("endpoint=h{n}.example")).collect();
-        assert!(named(&twenty.join("&")).is_some());
-        assert!(named(&format!("{}&endpoint=H0.example", twenty.join("&"))).is_some());
-        assert!(named(&format!("{}&endpoint=h20.example", twenty.join("&"))).is_none());
-        for query in [
-            "",
-            "endpoint",
-            "endpoint=",
-            "Endpoint=a",
-            "endpoint=a&endpoint=",
-            "endpoint=a+b",
-            "endpoint=%zz",
-            "endpoint=%ff",
-        ] {
-            assert_eq!(named(query), None, "{query}");
-        }
     }
 }

@@ -1,23 +1,61 @@
 //! The live state of an endpoint's engine, from its workers' heartbeats.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 /// How old a heartbeat may be before its worker no longer counts.
 pub const FRESH_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// How old a heartbeat may be for its worker to be listed.
+const LISTED_FOR: SignedDuration = SignedDuration::from_hours(24);
+/// No count of a worker goes higher.
+const MAX_COUNT: f64 = 1e9;
+
+/// A gauge that workers report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gauge {
+    /// Its attribute in a heartbeat.
+    pub attribute: &'static str,
+    pub kind: Kind,
+    /// How an endpoint's value comes from its workers'.
+    pub aggregate: Aggregate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Whole, 0 to 10^9.
+    Count,
+    /// 0 to 1.
+    Ratio,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aggregate {
+    Sum,
+    Mean,
+}
+
+pub const RUNNING_REQUESTS: Gauge =
+    Gauge { attribute: "running_requests", kind: Kind::Count, aggregate: Aggregate::Sum };
+pub const QUEUE_DEPTH: Gauge = Gauge { attribute: "queue_depth", kind: Kind::Count, aggregate: Aggregate::Sum };
+pub const KV_CACHE_USAGE_RATIO: Gauge =
+    Gauge { attribute: "kv_cache_usage_ratio", kind: Kind::Ratio, aggregate: Aggregate::Mean };
+pub const KV_CACHE_HIT_RATIO: Gauge =
+    Gauge { attribute: "kv_cache_hit_ratio", kind: Kind::Ratio, aggregate: Aggregate::Mean };
+
+/// Every gauge that is read from heartbeats.
+pub const GAUGES: [Gauge; 4] = [RUNNING_REQUESTS, QUEUE_DEPTH, KV_CACHE_USAGE_RATIO, KV_CACHE_HIT_RATIO];
+
+/// Values of [`GAUGES`] by attribute, without those that are not reported.
+pub type Values = BTreeMap<&'static str, f64>;
 
 /// One worker's last report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heartbeat {
+    pub worker: String,
     /// When the worker reported, by its own clock.
     pub reported_at: Timestamp,
-    /// Requests in flight.
-    pub running_requests: Option<u64>,
-    /// Requests that wait for admission.
-    pub queue_depth: Option<u64>,
-    /// 0 to 1.
-    pub kv_cache_usage_ratio: Option<f64>,
-    /// 0 to 1.
-    pub kv_cache_hit_ratio: Option<f64>,
+    pub values: Values,
 }
 
 /// The gauges of one endpoint, over the workers that are fresh.
@@ -25,39 +63,56 @@ pub struct Heartbeat {
 pub struct EngineGauges {
     /// Workers that reported within [`FRESH_FOR`].
     pub replicas_reporting: u64,
-    /// Sum; `None` where no fresh worker reports it, as in all that follow.
-    pub running_requests: Option<u64>,
-    /// Sum.
-    pub queue_depth: Option<u64>,
-    /// Mean, 0 to 1.
-    pub kv_cache_usage_ratio: Option<f64>,
-    /// Mean, 0 to 1.
-    pub kv_cache_hit_ratio: Option<f64>,
+    values: Values,
+}
+
+impl Heartbeat {
+    /// Whether its worker counts.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        now.duration_since(self.reported_at) <= FRESH_FOR
+    }
+
+    /// Whether its worker is listed.
+    pub fn is_listed(&self, now: Timestamp) -> bool {
+        now.duration_since(self.reported_at) <= LISTED_FOR
+    }
+}
+
+impl Kind {
+    pub fn allows(self, value: f64) -> bool {
+        match self {
+            Self::Count => value.fract() == 0.0 && (0.0..=MAX_COUNT).contains(&value),
+            Self::Ratio => (0.0..=1.0).contains(&value),
+        }
+    }
+}
+
+impl Aggregate {
+    /// `None` without values.
+    fn over(self, values: impl Iterator<Item = f64>) -> Option<f64> {
+        let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        (count > 0.0).then_some(match self {
+            Self::Sum => sum,
+            Self::Mean => sum / count,
+        })
+    }
 }
 
 impl EngineGauges {
     /// Puts together what the workers that are fresh at `now` report.
     #[must_use]
     pub fn from_heartbeats(heartbeats: &[Heartbeat], now: Timestamp) -> Self {
-        let fresh: Vec<_> =
-            heartbeats.iter().filter(|beat| now.duration_since(beat.reported_at) <= FRESH_FOR).collect();
-        let sum =
-            |field: fn(&Heartbeat) -> Option<u64>| fresh.iter().copied().filter_map(field).reduce(u64::saturating_add);
-        let mean = |field: fn(&Heartbeat) -> Option<f64>| {
-            let (sum, count) = fresh
-                .iter()
-                .copied()
-                .filter_map(field)
-                .fold((0.0, 0.0), |(sum, count), ratio| (sum + ratio, count + 1.0));
-            (count > 0.0).then(|| sum / count)
+        let fresh: Vec<_> = heartbeats.iter().filter(|beat| beat.is_fresh(now)).collect();
+        let value = |gauge: Gauge| {
+            let reported = fresh.iter().filter_map(|beat| beat.values.get(gauge.attribute).copied());
+            Some((gauge.attribute, gauge.aggregate.over(reported)?))
         };
-        Self {
-            replicas_reporting: fresh.len() as u64,
-            running_requests: sum(|beat| beat.running_requests),
-            queue_depth: sum(|beat| beat.queue_depth),
-            kv_cache_usage_ratio: mean(|beat| beat.kv_cache_usage_ratio),
-            kv_cache_hit_ratio: mean(|beat| beat.kv_cache_hit_ratio),
-        }
+        Self { replicas_reporting: fresh.len() as u64, values: GAUGES.into_iter().filter_map(value).collect() }
+    }
+
+    /// `None` where no fresh worker reports it.
+    pub fn value(&self, gauge: Gauge) -> Option<f64> {
+        self.values.get(gauge.attribute).copied()
     }
 }
 
@@ -65,13 +120,11 @@ impl EngineGauges {
 mod tests {
     use super::*;
 
-    fn beat(age_ms: i64) -> Heartbeat {
+    fn beat<const N: usize>(age_ms: i64, values: [(Gauge, f64); N]) -> Heartbeat {
         Heartbeat {
+            worker: "worker-0".to_owned(),
             reported_at: Timestamp::from_millisecond(1_000_000_000 - age_ms).unwrap(),
-            running_requests: None,
-            queue_depth: None,
-            kv_cache_usage_ratio: None,
-            kv_cache_hit_ratio: None,
+            values: values.map(|(gauge, value)| (gauge.attribute, value)).into(),
         }
     }
 
@@ -81,23 +134,21 @@ mod tests {
 
     #[test]
     fn a_worker_counts_until_its_heartbeat_is_older_than_ten_minutes() {
-        assert_eq!(engine(&[beat(600_000)]).replicas_reporting, 1);
-        assert_eq!(engine(&[beat(600_001)]).replicas_reporting, 0);
+        assert_eq!(engine(&[beat(600_000, [])]).replicas_reporting, 1);
+        assert_eq!(engine(&[beat(600_001, [])]).replicas_reporting, 0);
     }
 
     #[test]
     fn counts_are_summed_and_ratios_averaged_over_the_workers_that_report_them() {
-        let busy = Heartbeat { running_requests: Some(3), kv_cache_usage_ratio: Some(0.5), ..beat(0) };
-        let busier = Heartbeat { running_requests: Some(4), kv_cache_usage_ratio: Some(1.0), ..beat(0) };
-        let stale = Heartbeat { running_requests: Some(100), ..beat(600_001) };
+        let busy = beat(0, [(RUNNING_REQUESTS, 3.0), (KV_CACHE_USAGE_RATIO, 0.5)]);
+        let busier = beat(0, [(RUNNING_REQUESTS, 4.0), (KV_CACHE_USAGE_RATIO, 1.0)]);
+        let stale = beat(600_001, [(RUNNING_REQUESTS, 100.0)]);
+        let engine = engine(&[busy, busier, beat(1, []), stale]);
+        assert_eq!(engine.replicas_reporting, 3);
         assert_eq!(
-            engine(&[busy, busier, beat(1), stale]),
-            EngineGauges {
-                replicas_reporting: 3,
-                running_requests: Some(7),
-                kv_cache_usage_ratio: Some(0.75),
-                ..EngineGauges::default()
-            }
+            GAUGES.map(|gauge| engine.value(gauge)),
+            [Some(7.0), None, Some(0.75), None],
+            "running requests, queue, KV cache usage and hits"
         );
     }
 

@@ -25,6 +25,17 @@ impl Host {
     }
 }
 
+/// Which of its endpoints a key asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// These, in this order.
+    Named(Vec<Host>),
+    /// All of them, in the order of names: at least one, and at most so many.
+    AllUpTo(usize),
+    /// All of them, however many, in the order of names.
+    All,
+}
+
 fn is_label(label: &str) -> bool {
     let bytes = label.as_bytes();
     bytes.len() <= MAX_LABEL_LENGTH

@@ -11,8 +11,8 @@ pub struct Quota {
     pub window_seconds: u64,
 }
 
-/// Scrapes.
-pub const SCRAPES: Quota = Quota { slots: 6, window_seconds: 60 };
+/// What a key has of each route, counted by itself.
+pub const PER_KEY: Quota = Quota { slots: 6, window_seconds: 60 };
 
 /// A slot frees this much before the nominal window has passed, so that a scraper on a 10 s interval that jitters is never refused.
 const JITTER: SignedDuration = SignedDuration::from_secs(1);
@@ -71,7 +71,7 @@ mod tests {
         let never = Timestamp::UNIX_EPOCH;
         let slots = [never, never, never, never, at(0), at(1)];
         let state = |at| {
-            let RateLimit { remaining, frees_in_seconds, .. } = RateLimit::from_slots(SCRAPES, &slots, at);
+            let RateLimit { remaining, frees_in_seconds, .. } = RateLimit::from_slots(PER_KEY, &slots, at);
             (remaining, frees_in_seconds)
         };
         assert_eq!(state(at(1)), (4, 59));

@@ -81,6 +81,11 @@ impl Minute {
 }
 
 impl Hour {
+    /// Reads back the hour that is shown as `2026-11-24T20`.
+    pub fn from_key(key: &str) -> Option<Self> {
+        Minute::from_key(&format!("{key}:00")).map(Minute::hour)
+    }
+
     /// Its first minute.
     pub const fn start(self) -> Minute {
         Minute(self.0 * 60)

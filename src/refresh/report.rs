@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::RefreshError;
-use crate::telemetry::emf::{EmfLine, Unit};
+use crate::telemetry::emf::EmfLine;
+use crate::telemetry::metrics;
 
 /// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,25 +50,26 @@ impl Report {
     /// The run's metrics; a failed run says why the figures are behind, if they are.
     pub(super) fn metrics(&self, function: &str, at: Timestamp, error: Option<&RefreshError>) -> EmfLine {
         let lag = self.lag_seconds.map(|lag| u64::try_from(lag).unwrap_or_default());
-        let metrics = EmfLine::new(function, at).with(&[
-            ("RefreshLagSeconds", Unit::Seconds, lag),
-            ("RefreshRows", Unit::Count, Some(self.rows)),
-            ("LateRows", Unit::Count, Some(self.late_rows)),
-            ("SkippedRows", Unit::Count, Some(self.skipped_rows)),
-            ("TooLateRows", Unit::Count, Some(self.too_late_rows)),
-            ("ScannedBytes", Unit::Bytes, Some(self.scanned_bytes)),
-            ("ItemsWritten", Unit::Count, Some(self.items_written)),
-            ("HoursUnsealed", Unit::Count, self.hours_unsealed),
-            ("LogsSilent", Unit::Count, Some(self.logs_silent.into())),
-            ("MinutesBehind", Unit::Count, self.minutes_behind),
-            ("QueryMilliseconds", Unit::Milliseconds, Some(self.query_ms)),
-            ("RefreshMilliseconds", Unit::Milliseconds, Some(self.total_ms)),
-            ("RefreshErrors", Unit::Count, Some(error.is_some().into())),
+        let line = EmfLine::new(function, at).with(&[
+            (metrics::REFRESH_LAG_SECONDS, lag),
+            (metrics::REFRESH_ROWS, Some(self.rows)),
+            (metrics::LATE_ROWS, Some(self.late_rows)),
+            (metrics::SKIPPED_ROWS, Some(self.skipped_rows)),
+            (metrics::TOO_LATE_ROWS, Some(self.too_late_rows)),
+            (metrics::SCANNED_BYTES, Some(self.scanned_bytes)),
+            (metrics::ITEMS_WRITTEN, Some(self.items_written)),
+            (metrics::HOURS_UNSEALED, self.hours_unsealed),
+            (metrics::LOGS_SILENT, Some(self.logs_silent.into())),
+            (metrics::MINUTES_BEHIND, self.minutes_behind),
+            (metrics::QUERY_MILLISECONDS, Some(self.query_ms)),
+            (metrics::REFRESH_MILLISECONDS, Some(self.total_ms)),
+            (metrics::REFRESH_ERRORS, Some(error.is_some().into())),
         ]);
         match self.minutes_behind {
-            None | Some(0) => metrics,
+            None | Some(0) => line,
             Some(minutes) => {
-                metrics.with_by_cause("MinutesBehind", error.map_or("out_of_time", RefreshError::cause), minutes)
+                let cause = error.map_or("out_of_time", RefreshError::cause);
+                line.with_by(metrics::MINUTES_BEHIND_BY_CAUSE, cause, minutes)
             }
         }
     }

@@ -1,5 +1,7 @@
 //! The API keys table: who a caller is, and what the key may ask for.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
@@ -7,7 +9,7 @@ use thiserror::Error;
 
 use crate::error::Cause;
 use crate::model::api_key::KeyHash;
-use crate::model::host::Host;
+use crate::model::host::{Asked, Host};
 use crate::stores::dynamodb::item::{AttributeError, Item, boolean, number, required, string, string_set};
 
 /// Reads the API keys table.
@@ -30,7 +32,7 @@ impl Grant {
         &self.key
     }
 
-    /// What it lets read, in the order asked.
+    /// What it lets read: in the order asked, or of names.
     pub fn endpoints(&self) -> &[Host] {
         &self.endpoints
     }
@@ -57,6 +59,8 @@ pub enum KeyError {
     Serverless,
     #[error("not the key's endpoint")]
     NotOwned,
+    #[error("the key's endpoints are more than one call may have")]
+    TooManyEndpoints,
     #[error("key store unavailable")]
     Unavailable(#[source] Cause),
 }
@@ -67,7 +71,7 @@ const LATEST_EXPIRY: f64 = 253_402_300_799.0;
 /// A key's record, checked.
 struct Record {
     kind: Kind,
-    endpoints: Vec<Host>,
+    endpoints: BTreeSet<Host>,
     revoked: bool,
     /// Unix seconds.
     expires_at: Option<f64>,
@@ -84,11 +88,11 @@ impl ApiKeys {
         Self { client, table }
     }
 
-    /// Looks the key up, with one read, and checks that it owns these endpoints.
+    /// Looks the key up, with one read, and checks that it owns what is asked for.
     ///
     /// # Errors
     /// The first that applies, in the contract's order.
-    pub async fn authorize(&self, key: KeyHash, endpoints: Vec<Host>, now: Timestamp) -> Result<Grant, KeyError> {
+    pub async fn authorize(&self, key: KeyHash, asked: Asked, now: Timestamp) -> Result<Grant, KeyError> {
         let item = self.record(&key).await.map_err(KeyError::Unavailable)?.ok_or(KeyError::Unknown)?;
         let record = Record::decode(&item).map_err(|error| KeyError::Record(error.into()))?;
         if record.revoked {
@@ -100,17 +104,25 @@ impl ApiKeys {
         if matches!(record.kind, Kind::Serverless) {
             return Err(KeyError::Serverless);
         }
-        if endpoints.iter().all(|host| record.endpoints.contains(host)) {
-            Ok(Grant { key, endpoints, expires_at: record.expires_at })
-        } else {
-            Err(KeyError::NotOwned)
-        }
+        let expires_at = record.expires_at;
+        Ok(Grant { key, endpoints: granted(asked, record.endpoints)?, expires_at })
     }
 
     /// Eventually consistent: half the price, and a change is usually seen within a second.
     async fn record(&self, key: &KeyHash) -> Result<Option<Item>, Cause> {
         let key = AttributeValue::S(key.as_str().to_owned());
         Ok(self.client.get_item().table_name(&self.table).key("key_hash", key).send().await?.item)
+    }
+}
+
+/// What is asked for, where it is among what the key owns.
+fn granted(asked: Asked, owned: BTreeSet<Host>) -> Result<Vec<Host>, KeyError> {
+    match asked {
+        Asked::Named(named) if named.iter().all(|host| owned.contains(host)) => Ok(named),
+        Asked::Named(_) => Err(KeyError::NotOwned),
+        Asked::AllUpTo(_) if owned.is_empty() => Err(KeyError::NotOwned),
+        Asked::AllUpTo(most) if owned.len() > most => Err(KeyError::TooManyEndpoints),
+        Asked::AllUpTo(_) | Asked::All => Ok(owned.into_iter().collect()),
     }
 }
 
@@ -126,12 +138,10 @@ impl Record {
         if expires_at.is_some_and(|seconds| seconds > LATEST_EXPIRY) {
             return Err(AttributeError::out_of_range("expires_at"));
         }
-        Ok(Self {
-            kind,
-            endpoints: endpoints.collect::<Option<_>>().ok_or_else(|| AttributeError::out_of_range("endpoints"))?,
-            revoked: boolean(item, "revoked")?.unwrap_or(false),
-            expires_at,
-        })
+        // A set, as names in upper and in lower case are the same.
+        let endpoints: Option<BTreeSet<Host>> = endpoints.collect();
+        let endpoints = endpoints.ok_or_else(|| AttributeError::out_of_range("endpoints"))?;
+        Ok(Self { kind, endpoints, revoked: boolean(item, "revoked")?.unwrap_or(false), expires_at })
     }
 }
 

@@ -5,10 +5,22 @@ use std::time::Duration;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-/// The SDK's own configuration: environment variables as everywhere.
+/// The SDK's own configuration: environment variables as everywhere. One of a service, such as
+/// `AWS_ENDPOINT_URL_DYNAMODB`, counts as not set where it is empty; the SDK would take it for a URL.
 pub async fn config() -> SdkConfig {
-    aws_config::load_defaults(BehaviorVersion::latest()).await
+    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    config.clone().into_builder().service_config(WithoutEmpty(config)).build()
+}
+
+#[derive(Debug)]
+struct WithoutEmpty(SdkConfig);
+
+impl LoadServiceConfig for WithoutEmpty {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        self.0.service_config()?.load_config(key).filter(|value| !value.trim().is_empty())
+    }
 }
 
 /// A client for the scrape. A healthy call takes milliseconds; one that hangs, as on a connection that a freeze left stale, is

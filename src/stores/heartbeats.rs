@@ -1,12 +1,16 @@
 //! The heartbeats table: what the workers of an endpoint last reported.
 
-use aws_sdk_dynamodb::Client;
-use jiff::{SignedDuration, Timestamp};
+use std::pin::pin;
 
-use crate::error::Cause;
-use crate::model::engine::{EngineGauges, Heartbeat};
+use aws_sdk_dynamodb::Client;
+use futures_util::TryStreamExt;
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+
+use crate::error::{Cause, for_log};
+use crate::model::engine::{GAUGES, Gauge, Heartbeat};
 use crate::model::host::Host;
-use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, string};
+use crate::stores::dynamodb::item::{AttributeError, Item, number, required, s, size, string};
 use crate::stores::dynamodb::query;
 use crate::stores::rate_limits::Admission;
 
@@ -14,8 +18,12 @@ use crate::stores::rate_limits::Admission;
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// 2020-01-01T00:00:00Z in Unix milliseconds.
 const EARLIEST_REPORT_MS: f64 = 1_577_836_800_000.0;
-/// No gauge of a worker goes higher.
-const MAX_COUNT: f64 = 1e9;
+/// No endpoint has so many workers: whoever writes more must not use up the memory of all.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, Error)]
+#[error("heartbeats of over {} MB", MAX_BYTES >> 20)]
+struct TooMany;
 
 /// Reads the heartbeats table.
 #[derive(Clone, Debug)]
@@ -24,10 +32,11 @@ pub struct Heartbeats {
     table: String,
 }
 
-/// What the workers of an endpoint report.
+/// What the workers of an endpoint last reported.
 #[derive(Debug)]
 pub struct EngineReading {
-    pub gauges: EngineGauges,
+    /// In the order of the workers' names.
+    pub heartbeats: Vec<Heartbeat>,
     /// Heartbeats that did not fit, in part or whole.
     pub malformed: u64,
 }
@@ -37,11 +46,11 @@ impl Heartbeats {
         Self { client, table }
     }
 
-    /// The engine gauges of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
+    /// The heartbeats of an endpoint. A field that does not fit is left out, and its heartbeat counted as malformed.
     ///
     /// # Errors
-    /// When the table cannot be read.
-    pub async fn gauges(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<EngineReading, Cause> {
+    /// When the table cannot be read, or holds over 8 MB for the endpoint.
+    pub async fn read(&self, _: &Admission, endpoint: &Host, now: Timestamp) -> Result<EngineReading, Cause> {
         let query = self
             .client
             .query()
@@ -49,29 +58,35 @@ impl Heartbeats {
             .key_condition_expression("endpoint = :endpoint")
             .expression_attribute_values(":endpoint", s(endpoint.as_str()));
         let (mut heartbeats, mut malformed) = (Vec::new(), Vec::new());
-        for item in query::items(query).await? {
-            let mut faults = Vec::new();
-            heartbeats.extend(decode(&item, now, &mut faults));
-            let worker = || string(&item, "worker_id").ok().flatten().map(str::to_owned);
-            malformed.extend(faults.into_iter().next().map(|fault| (worker(), fault)));
+        let (mut pages, mut read) = (pin!(query::pages(query)), 0);
+        while let Some(page) = pages.try_next().await? {
+            read += page.iter().map(size).sum::<usize>();
+            if read > MAX_BYTES {
+                return Err(TooMany.into());
+            }
+            for item in page {
+                let mut faults = Vec::new();
+                heartbeats.extend(decode(&item, now, &mut faults));
+                let worker = || string(&item, "worker_id").ok().flatten().map(for_log);
+                malformed.extend(faults.into_iter().next().map(|fault| (worker(), fault)));
+            }
         }
         if let Some((worker, error)) = malformed.first() {
             tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");
         }
-        Ok(EngineReading { gauges: EngineGauges::from_heartbeats(&heartbeats, now), malformed: malformed.len() as u64 })
+        Ok(EngineReading { heartbeats, malformed: malformed.len() as u64 })
     }
 }
 
 /// `None` where there is no good time. Any other field that does not fit is left out and spoils no other.
 fn decode(item: &Item, now: Timestamp, faults: &mut Vec<AttributeError>) -> Option<Heartbeat> {
     let reported_at = taken(reported_at(item, now), faults)?;
-    Some(Heartbeat {
-        reported_at,
-        running_requests: taken(count(item, "running_requests"), faults).flatten(),
-        queue_depth: taken(count(item, "queue_depth"), faults).flatten(),
-        kv_cache_usage_ratio: taken(ratio(item, "kv_cache_usage_ratio"), faults).flatten(),
-        kv_cache_hit_ratio: taken(ratio(item, "kv_cache_hit_ratio"), faults).flatten(),
-    })
+    let values = GAUGES.into_iter().filter_map(|gauge| {
+        let value = taken(value(item, gauge), faults)??;
+        Some((gauge.attribute, value))
+    });
+    let worker = string(item, "worker_id").ok().flatten().unwrap_or_default().to_owned();
+    Some(Heartbeat { worker, reported_at, values: values.collect() })
 }
 
 fn taken<T>(field: Result<T, AttributeError>, faults: &mut Vec<AttributeError>) -> Option<T> {
@@ -90,20 +105,10 @@ fn reported_at(item: &Item, now: Timestamp) -> Result<Timestamp, AttributeError>
     time.map(|time| time.min(now)).ok_or_else(|| AttributeError::out_of_range(name))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number from 0 to 10^9")]
-fn count(item: &Item, name: &'static str) -> Result<Option<u64>, AttributeError> {
-    match number::<f64>(item, name)? {
-        Some(count) if count.fract() != 0.0 || !(0.0..=MAX_COUNT).contains(&count) => {
-            Err(AttributeError::out_of_range(name))
-        }
-        count => Ok(count.map(|count| count as u64)),
-    }
-}
-
-fn ratio(item: &Item, name: &'static str) -> Result<Option<f64>, AttributeError> {
-    match number::<f64>(item, name)? {
-        Some(ratio) if !(0.0..=1.0).contains(&ratio) => Err(AttributeError::out_of_range(name)),
-        ratio => Ok(ratio),
+fn value(item: &Item, gauge: Gauge) -> Result<Option<f64>, AttributeError> {
+    match number(item, gauge.attribute)? {
+        Some(value) if !gauge.kind.allows(value) => Err(AttributeError::out_of_range(gauge.attribute)),
+        value => Ok(value),
     }
 }
 

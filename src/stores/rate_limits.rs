@@ -30,6 +30,8 @@ pub struct RateLimits {
     client: Client,
     table: String,
     quota: Quota,
+    /// What follows the hash in the keys of a route's items.
+    suffix: &'static str,
     update: String,
     condition: String,
     /// When the next slot of a refused key frees. Nothing frees one sooner, so until then a refusal needs no write.
@@ -59,9 +61,10 @@ pub enum LimitError {
 }
 
 impl RateLimits {
-    pub fn new(client: Client, table: String, quota: Quota) -> Self {
+    /// The limits of a route, whose items have that suffix.
+    pub fn new(client: Client, table: String, quota: Quota, suffix: &'static str) -> Self {
         let (update, condition) = (update_expression(quota), condition_expression(quota));
-        Self { client, table, quota, update, condition, refused: Mutex::default() }
+        Self { client, table, quota, suffix, update, condition, refused: Mutex::default() }
     }
 
     /// Takes a slot for the key of the grant. The same request is never charged twice.
@@ -93,7 +96,7 @@ impl RateLimits {
             .client
             .update_item()
             .table_name(&self.table)
-            .key("key_hash", s(key.as_str()))
+            .key("key_hash", s(format!("{}{}", key.as_str(), self.suffix)))
             .update_expression(&self.update)
             .condition_expression(&self.condition)
             .expression_attribute_values(":now", n(now_ms))

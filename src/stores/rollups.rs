@@ -21,7 +21,7 @@ use crate::model::window::{Hour, Minute};
 use crate::stores::dynamodb::item::{AttributeError, Item, binary, n, number, required, s, string};
 
 pub use format::{FormatError, decode, encode};
-pub use reader::{RollupReader, WindowSummary};
+pub use reader::{BinSummaries, RollupReader, WindowSummary};
 pub use writer::{HourChange, MinuteChange, PutOutcome, RollupWriter, Transaction};
 
 /// Days that a minute's item is kept after its minute or its writing, whichever is later: a day more than a refresh reaches back.
@@ -67,6 +67,23 @@ impl Period {
     /// The minute of a minute's key.
     fn minute_of(key: &str) -> Option<Minute> {
         Minute::from_key(key.strip_prefix("m2#")?)
+    }
+
+    fn from_key(key: &str) -> Option<Self> {
+        if key == Self::Total.key() {
+            return Some(Self::Total);
+        }
+        let hour = || Hour::from_key(key.strip_prefix("h2#")?);
+        Self::minute_of(key).map(Self::Minute).or_else(|| hour().map(Self::Hour))
+    }
+
+    /// When it starts; a total has no start.
+    pub fn start(self) -> Option<Minute> {
+        match self {
+            Self::Minute(minute) => Some(minute),
+            Self::Hour(hour) => Some(hour.start()),
+            Self::Total => None,
+        }
     }
 
     /// Unix seconds after which the item may go.
@@ -206,6 +223,10 @@ mod tests {
         assert_eq!(Period::Minute(minute).key(), "m2#2026-11-24T20:15");
         assert_eq!(Period::Hour(minute.hour()).key(), "h2#2026-11-24T20");
         assert_eq!(Period::minute_of("m2#2026-11-24T20:15"), Some(minute));
+        for period in [Period::Minute(minute), Period::Hour(minute.hour()), Period::Total] {
+            assert_eq!(Period::from_key(&period.key()), Some(period));
+        }
+        assert_eq!(Period::from_key("h2#2026-11-24T20:15"), None);
         for key in ["h2#2026-11-24T20", "m2#", "m2#2026-11-24T20:15:30", "m1#2026-11-24T20:15", "total2"] {
             assert_eq!(Period::minute_of(key), None, "{key}");
         }

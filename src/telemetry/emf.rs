@@ -1,22 +1,15 @@
-//! What operators watch: lines in CloudWatch's embedded metric format, which CloudWatch reads off the log
+//! Metrics as lines in CloudWatch's embedded metric format, which CloudWatch reads off the log
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::telemetry::metrics::{Metric, MetricBy};
+
 /// The tracing target whose messages are whole lines of this format.
 pub const TARGET: &str = "metrics";
 
 const NAMESPACE: &str = "WaferMetrics";
-
-/// The unit of a metric, by CloudWatch's name.
-#[derive(Clone, Copy, Debug)]
-pub enum Unit {
-    Count,
-    Bytes,
-    Seconds,
-    Milliseconds,
-}
 
 /// One line: metrics of a function at a time.
 #[derive(Clone, Debug)]
@@ -36,27 +29,20 @@ impl EmfLine {
 
     /// Adds metrics under the dimension `Function`; one without a value is left out.
     #[must_use]
-    pub fn with(self, metrics: &[(&str, Unit, Option<u64>)]) -> Self {
+    pub fn with(self, metrics: &[(Metric, Option<u64>)]) -> Self {
         self.under(&["Function"], metrics)
     }
 
-    /// Adds a count of one under the dimensions `Function` and `Code`.
+    /// Adds a metric under the dimensions `Function` and its own, which has this value.
     #[must_use]
-    pub fn with_one_by_code(mut self, name: &str, code: &str) -> Self {
-        self.members.insert("Code".to_owned(), code.into());
-        self.under(&["Function", "Code"], &[(name, Unit::Count, Some(1))])
+    pub fn with_by(mut self, by: MetricBy, dimension: &str, value: u64) -> Self {
+        self.members.insert(by.dimension.to_owned(), dimension.into());
+        self.under(&["Function", by.dimension], &[(by.metric, Some(value))])
     }
 
-    /// Adds a count by what caused it, under the dimensions `Function` and `Cause`.
-    #[must_use]
-    pub fn with_by_cause(mut self, name: &str, cause: &str, count: u64) -> Self {
-        self.members.insert("Cause".to_owned(), cause.into());
-        self.under(&["Function", "Cause"], &[(name, Unit::Count, Some(count))])
-    }
-
-    fn under(mut self, dimensions: &[&str], metrics: &[(&str, Unit, Option<u64>)]) -> Self {
+    fn under(mut self, dimensions: &[&str], metrics: &[(Metric, Option<u64>)]) -> Self {
         let mut definitions = Vec::new();
-        for (name, unit, value) in metrics {
+        for (Metric { name, unit }, value) in metrics {
             if let Some(value) = value {
                 definitions.push(json!({"Name": name, "Unit": format!("{unit:?}")}));
                 self.members.insert((*name).to_owned(), (*value).into());

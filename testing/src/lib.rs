@@ -1,11 +1,15 @@
 //! What the tests of every crate stand on: endpoints on loopback that a test fills, and disturbs.
 
 pub mod athena;
+pub mod calls;
+pub mod captured_log;
 pub mod clock;
 pub mod dynamodb;
+pub mod keys;
 pub mod logs;
 pub mod proxy;
 pub mod replica;
+pub mod rollups;
 
 use std::net::SocketAddr;
 

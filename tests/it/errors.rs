@@ -19,7 +19,7 @@ async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
     let good = Event::scrape;
     let key = "GetItem api_keys";
     for (what, event, status, code, calls) in [
-        ("path", good().path("/v1/endpoints/metrics"), 404, "not_found", &[][..]),
+        ("path", good().path("/v1/endpoints"), 404, "not_found", &[][..]),
         ("path, and all else", good().path("/").method("POST").key("x").query(""), 404, "not_found", &[]),
         ("path with a slash at its end", good().path("/v1/endpoints/metrics/prometheus/"), 404, "not_found", &[]),
         ("method", good().method("POST"), 405, "method_not_allowed", &[]),
@@ -28,6 +28,9 @@ async fn the_first_row_that_applies_answers_whatever_else_is_wrong() {
         ("no key", good().without_header("authorization"), 401, "invalid_api_key", &[]),
         ("malformed key and endpoint", good().key("short").query("endpoint=_"), 401, "invalid_api_key", &[]),
         ("no endpoint", good().query(""), 422, "invalid_endpoint", &[]),
+        ("malformed endpoint and view", good().query("endpoint=_&view=x"), 422, "invalid_endpoint", &[]),
+        ("no view", good().query("endpoint=x&view="), 422, "invalid_view", &[]),
+        ("unknown key and view", good().key(UNKNOWN_KEY).query("endpoint=x&view=all"), 422, "invalid_view", &[]),
         (
             "unknown key and malformed endpoint",
             good().key(UNKNOWN_KEY).query("endpoint=_"),
@@ -125,12 +128,12 @@ async fn each_refusal_is_whole() {
         {"error":{"type":"authentication_error","code":"invalid_api_key","message":"Send a valid API key as 'Authorization: Bearer <API_KEY>', with one space and no line break after the key.","param":null,"request_id":"req_<id>"}}
     "#);
     insta::assert_snapshot!(call(&scrape, &good().query("endpoint="), now()).await.shown(), @r#"
-        422
-        cache-control: no-store
-        content-type: application/json
-        x-request-id: req_<id>
+    422
+    cache-control: no-store
+    content-type: application/json
+    x-request-id: req_<id>
 
-        {"error":{"type":"invalid_request_error","code":"invalid_endpoint","message":"Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot.","param":"endpoint","request_id":"req_<id>"}}
+    {"error":{"type":"invalid_request_error","code":"invalid_endpoint","message":"Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot, or all of the key's as endpoint=*; JSON takes exactly one.","param":"endpoint","request_id":"req_<id>"}}
     "#);
     insta::assert_snapshot!(call(&scrape, &good().key(SERVERLESS_KEY), now()).await.shown(), @r#"
         403
@@ -174,40 +177,40 @@ async fn each_failure_and_the_exposition_are_whole() {
     proxy.breaks("Query rollups", testing::proxy::Fault::Hangs);
     let hurried = good().header("x-prometheus-scrape-timeout-seconds", "1");
     insta::assert_snapshot!(call(&scrape, &hurried, now()).await.shown(), @r#"
-        504
-        cache-control: no-store
-        content-type: application/json
-        ratelimit: "per-key";r=5;t=59
-        ratelimit-policy: "per-key";q=6;w=60
-        x-request-id: req_<id>
+    504
+    cache-control: no-store
+    content-type: application/json
+    ratelimit: "per-key";r=5;t=59
+    ratelimit-policy: "per-key";q=6;w=60
+    x-request-id: req_<id>
 
-        {"error":{"type":"api_error","code":"summary_timeout","message":"The 24 h summary did not come in time; keep scraping at your interval, or raise the scrape timeout.","param":null,"request_id":"req_<id>"}}
+    {"error":{"type":"api_error","code":"summary_timeout","message":"The figures did not come in time; keep calling at your interval, or raise the timeout of your scraper.","param":null,"request_id":"req_<id>"}}
     "#);
     let (scrape, _) = fixture().await;
     let stale = after(600_000);
     insta::assert_snapshot!(call(&scrape, &good(), stale).await.shown(), @r#"
-        502
-        cache-control: no-store
-        content-type: application/json
-        ratelimit: "per-key";r=5;t=59
-        ratelimit-policy: "per-key";q=6;w=60
-        x-request-id: req_<id>
+    502
+    cache-control: no-store
+    content-type: application/json
+    ratelimit: "per-key";r=5;t=59
+    ratelimit-policy: "per-key";q=6;w=60
+    x-request-id: req_<id>
 
-        {"error":{"type":"api_error","code":"summary_failed","message":"The 24 h summary is unavailable at the moment; keep scraping at your interval, and contact support if this lasts.","param":null,"request_id":"req_<id>"}}
+    {"error":{"type":"api_error","code":"summary_failed","message":"The figures are unavailable at the moment; keep calling at your interval, and contact support if this lasts.","param":null,"request_id":"req_<id>"}}
     "#);
     for _ in 0..5 {
         call(&scrape, &good(), stale).await;
     }
     insta::assert_snapshot!(call(&scrape, &good(), stale).await.shown(), @r#"
-        429
-        cache-control: no-store
-        content-type: application/json
-        ratelimit: "per-key";r=0;t=59
-        ratelimit-policy: "per-key";q=6;w=60
-        retry-after: 59
-        x-request-id: req_<id>
+    429
+    cache-control: no-store
+    content-type: application/json
+    ratelimit: "per-key";r=0;t=59
+    ratelimit-policy: "per-key";q=6;w=60
+    retry-after: 59
+    x-request-id: req_<id>
 
-        {"error":{"type":"rate_limit_error","code":"rate_limited","message":"Over 6 requests a minute for this key; wait for the seconds in Retry-After, and scrape every 60 seconds.","param":null,"request_id":"req_<id>"}}
+    {"error":{"type":"rate_limit_error","code":"rate_limited","message":"Over 6 requests a minute for this key; wait for the seconds in Retry-After, and call every 60 seconds.","param":null,"request_id":"req_<id>"}}
     "#);
     let whole = call(&fixture().await.0, &good(), now()).await.shown();
     insta::assert_snapshot!(whole.split("\n\n").next().unwrap(), @r#"
@@ -301,7 +304,9 @@ async fn an_endpoint_parameter_of_another_form_is_refused_without_a_read() {
         "endpoint=%zz",
         "endpoint=chat demo",
         "endpoint=\"chat.demo.example\"",
-        "endpoint=chat.demo.example%2Cchat.demo.example",
+        "endpoint=chat.demo.example%2C",
+        "endpoint=chat.demo.example,,code.demo.example",
+        "endpoint=*,chat.demo.example",
     ] {
         let reply = call(&scrape, &Event::scrape().query(query), now()).await;
         assert_eq!((reply.status, reply.code().as_str()), (422, "invalid_endpoint"), "{query}");

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use testing::captured_log;
 use testing::proxy::{Fault, Proxy};
 
 use crate::setup::*;
@@ -108,6 +109,35 @@ async fn heartbeats_that_cannot_be_read_cost_the_engine_gauges_and_nothing_else(
     }
 }
 
+/// The engine's lines, and how many pages of heartbeats were read, with so many workers more whose items are 390 KB large.
+async fn engine_beside_large_heartbeats(workers: usize) -> (Vec<String>, usize) {
+    let database = dynamodb().await;
+    let ballast = [("ballast", AttributeValue::S("x".repeat(390 * 1024)))];
+    for worker in 0..workers {
+        put_heartbeat(&client(database), CHAT, &format!("large-{worker}"), &ballast).await;
+    }
+    let proxy = Proxy::to(database).await;
+    let reply = answered_within(10.0, &proxy, Event::scrape()).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.value("wafer_requests_last_24h"), Some("6"));
+    let pages = proxy.calls().iter().filter(|call| *call == "Query heartbeats").count();
+    let engine = reply.body.lines().filter(|line| line.starts_with("wafer_engine_"));
+    (engine.map(|line| line.replace("{endpoint=\"chat.demo.example\"}", "")).collect(), pages)
+}
+
+#[tokio::test]
+async fn heartbeats_of_up_to_8_mb_are_read_and_more_are_not_read_on() {
+    let (engine, pages) = engine_beside_large_heartbeats(20).await;
+    assert_eq!(
+        engine,
+        ["wafer_engine_running_requests 3", "wafer_engine_replicas_reporting 21", "wafer_engine_scrape_success 1"]
+    );
+    assert!(pages > 7, "{pages}");
+    let (engine, pages_of_more) = engine_beside_large_heartbeats(40).await;
+    assert_eq!(engine, ["wafer_engine_scrape_success 0"]);
+    assert!(pages_of_more <= pages + 1, "{pages_of_more} pages were read");
+}
+
 #[tokio::test]
 async fn a_field_of_a_heartbeat_that_does_not_fit_is_left_out_and_spoils_nothing_else() {
     let database = dynamodb().await;
@@ -163,15 +193,11 @@ async fn no_fresh_worker_is_a_0_and_no_gauge() {
 
 #[tokio::test]
 async fn a_database_that_refuses_connections_is_503() {
-    log_started();
+    captured_log::start();
     let (listener, address) = testing::listen().await;
     drop(listener);
     let reply = call(&scrape(&client(address)), &Event::scrape(), now()).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "5"));
-}
-
-fn log_started() {
-    crate::captured_log::start();
 }
 
 #[tokio::test]
@@ -216,7 +242,7 @@ async fn a_key_record_that_would_never_expire_or_names_no_host_is_an_invalid_key
         put_key(&client, METRICS_KEY, "metrics", endpoints, &[("expires_at", expires_at.clone())]).await;
         let reply = call(&scrape, &Event::scrape().key(METRICS_KEY), now()).await;
         assert_eq!(reply.status, status, "{endpoints:?} {expires_at:?}: {}", reply.body);
-        let line = crate::captured_log::lines_with(reply.header("x-request-id")).remove(0);
+        let line = captured_log::lines_with(reply.header("x-request-id")).remove(0);
         let level = if status == 401 { "ERROR" } else { "INFO" };
         assert_eq!(line["level"], level, "{line}");
     }

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod captured_log;
 mod counters;
 mod deadline;
+mod environment;
 mod errors;
 mod faults;
+mod hostile;
+mod json;
 mod limiter;
 mod negotiation;
 mod reads;
@@ -14,5 +16,6 @@ mod refresh;
 mod refresh_log;
 mod scrape_log;
 mod setup;
+mod targets;
 mod template;
 mod tidy;

@@ -1,12 +1,12 @@
 //! What an operator finds in the log of the refresh.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Config, Context, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use testing::athena::ScriptedAthena;
+use testing::captured_log::lines_with;
 use testing::clock::Clock;
 use testing::logs::Row;
 use testing::proxy::{Fault, Proxy};
@@ -15,25 +15,12 @@ use wafer_metrics::refresh::Refresh;
 use wafer_metrics::settings::RefreshSettings;
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
+use wafer_metrics::telemetry::metrics;
 
-use crate::captured_log::lines_with;
 use crate::setup::*;
 
-/// What every run counts.
-const COUNTS: [&str; 9] = [
-    "RefreshRows",
-    "LateRows",
-    "SkippedRows",
-    "TooLateRows",
-    "ScannedBytes",
-    "ItemsWritten",
-    "LogsSilent",
-    "QueryMilliseconds",
-    "RefreshErrors",
-];
-
 /// The embedded-metric-format line of a run at that time.
-async fn metrics(proxy: &Proxy, now: Timestamp) -> Value {
+async fn metrics_of_run(proxy: &Proxy, now: Timestamp) -> Value {
     let mut line = line_of_run(proxy, proxy, now, Duration::ZERO).await;
     assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([["Function"]]));
     assert_eq!(line["Function"], "wafer-metrics-refresh");
@@ -50,8 +37,7 @@ async fn line_of_run(proxy: &Proxy, athena: &Proxy, now: Timestamp, time: Durati
         RefreshSettings::from_lookup(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
     let athena = aws::athena(&sdk_config(athena.address));
     let refresh = Refresh::new(settings.unwrap(), athena, Polling::default(), client(proxy.address));
-    let mut context = Context::default();
-    context.env_config = Arc::new(Config { function_name: "wafer-metrics-refresh".to_owned(), ..Config::default() });
+    let mut context = invocation("wafer-metrics-refresh");
     context.deadline = u64::try_from(now.as_millisecond()).unwrap() + u64::try_from(time.as_millis()).unwrap();
     let event = serde_json::from_str(include_str!("../../events/schedule.json")).unwrap();
     // The line shows how it ended.
@@ -65,22 +51,26 @@ async fn line_of_run(proxy: &Proxy, athena: &Proxy, now: Timestamp, time: Durati
 async fn a_run_tells_how_far_the_data_lags_and_that_it_did_not_fail() {
     let proxy = Proxy::to(dynamodb().await).await;
     // The window ends 80 s before: nothing is due yet.
-    let mut line = metrics(&proxy, after(-10_901)).await;
+    let mut line = metrics_of_run(&proxy, after(-10_901)).await;
     let lag = line.as_object_mut().unwrap().remove("RefreshLagSeconds").unwrap().as_u64().unwrap();
     assert!((79..90).contains(&lag), "{lag}");
-    let known = ["MinutesBehind", "HoursUnsealed"];
-    let expected = COUNTS.into_iter().chain(known).map(|name| (name.to_owned(), json!(0)));
-    assert_eq!(line, Value::Object(expected.collect()));
+    let measured = [metrics::REFRESH_LAG_SECONDS, metrics::REFRESH_MILLISECONDS];
+    let zeros = metrics::OF_REFRESH.into_iter().filter(|metric| !measured.contains(metric));
+    assert_eq!(line, zeros.map(|metric| (metric.name.to_owned(), json!(0))).collect::<Value>());
 }
 
 #[tokio::test]
 async fn a_run_that_fails_tells_so() {
     let proxy = Proxy::to(dynamodb().await).await;
     proxy.breaks("GetItem rollups", Fault::server_error());
-    let line = metrics(&proxy, after(-10_902)).await;
+    let line = metrics_of_run(&proxy, after(-10_902)).await;
     // How far behind it is, it cannot know.
-    let expected = COUNTS.into_iter().map(|name| (name.to_owned(), json!(u8::from(name == "RefreshErrors"))));
-    assert_eq!(line, Value::Object(expected.collect()));
+    let unknown = [metrics::REFRESH_LAG_SECONDS, metrics::MINUTES_BEHIND, metrics::HOURS_UNSEALED];
+    let measured = [metrics::REFRESH_MILLISECONDS];
+    let counts =
+        metrics::OF_REFRESH.into_iter().filter(|metric| !unknown.contains(metric) && !measured.contains(metric));
+    let expected = counts.map(|metric| (metric.name.to_owned(), json!(u8::from(metric == metrics::REFRESH_ERRORS))));
+    assert_eq!(line, expected.collect::<Value>());
 }
 
 #[tokio::test]

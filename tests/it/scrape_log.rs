@@ -1,8 +1,10 @@
 //! What an operator finds in the log.
 
+use testing::captured_log::lines_with;
 use testing::proxy::{Fault, Proxy};
+use wafer_metrics::model::quota;
+use wafer_metrics::telemetry::metrics;
 
-use crate::captured_log::lines_with;
 use crate::setup::*;
 
 #[tokio::test]
@@ -64,6 +66,66 @@ async fn heartbeats_that_were_not_read_are_told_beside_the_scrape_that_missed_th
 }
 
 #[tokio::test]
+async fn of_scrapes_that_are_answered_the_share_without_heartbeats_is_counted() {
+    let database = dynamodb().await;
+    let proxy = Proxy::to(database).await;
+    proxy.breaks("Query heartbeats", Fault::throttled());
+    let (up, down) = (scrape(&client(database)), scrape(&client(proxy.address)));
+    let at = after(65_432);
+    for _ in 0..3 {
+        call(&up, &Event::scrape(), at).await;
+    }
+    let several = format!("endpoint={CODE}&endpoint={CHAT}");
+    call(&down, &Event::scrape().query(&several), at).await;
+    // Not answered, so that nobody lacks them.
+    for refused in [Event::scrape().path("/"), Event::scrape().key(UNKNOWN_KEY)] {
+        call(&down, &refused, at).await;
+    }
+    proxy.breaks("Query rollups", Fault::server_error());
+    assert_eq!(call(&down, &Event::scrape(), at).await.status, 502);
+    let lines = lines_with(&format!("\"Timestamp\":{}", at.as_millisecond()));
+    let counted: Vec<_> = lines.iter().filter_map(|line| line["ScrapesWithoutHeartbeats"].as_u64()).collect();
+    assert_eq!((lines.len(), counted), (7, vec![0, 0, 0, 1]));
+}
+
+#[tokio::test]
+async fn junk_hides_neither_server_errors_nor_slow_scrapes() {
+    let database = dynamodb().await;
+    let (up, proxy) = (scrape(&client(database)), Proxy::to(database).await);
+    proxy.breaks("GetItem api_keys", Fault::server_error());
+    let down = scrape(&client(proxy.address));
+    // A minute of a hundred customers, all of whose scrapes fail, and of 32 calls a second that are junk.
+    let minute = after(54_321);
+    for _ in 0..100 {
+        assert_eq!(call(&down, &Event::scrape(), minute).await.status, 503);
+    }
+    for _ in 0..quota::PER_KEY.slots {
+        assert_eq!(call(&up, &Event::scrape(), minute).await.status, 200);
+    }
+    let good = Event::scrape;
+    let junk = [
+        (404, good().path("/.env")),
+        (405, good().method("POST")),
+        (401, good().without_header("authorization")),
+        (401, good().key(UNKNOWN_KEY)),
+        (422, good().query("endpoint=_")),
+        (403, good().query("endpoint=x")),
+        (429, good()),
+    ];
+    for (status, junk) in junk.iter().cycle().take(32 * 60) {
+        assert_eq!(call(&up, junk, minute).await.status, *status);
+    }
+
+    let lines = lines_with(&format!("\"Timestamp\":{}", minute.as_millisecond()));
+    let counted = |metric: &str| lines.iter().filter_map(|line| line[metric].as_u64()).collect::<Vec<_>>();
+    let answered = 100 + quota::PER_KEY.slots;
+    assert_eq!(counted("ScrapeMilliseconds").len(), answered);
+    let server_errors = counted("ServerErrors");
+    assert_eq!((server_errors.len(), server_errors.iter().sum()), (answered, 100));
+    assert_eq!(counted("Scrapes").len(), answered + 32 * 60, "every call is counted by its code");
+}
+
+#[tokio::test]
 async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() {
     let scrape = scrape(&client(dynamodb().await));
     // A time of its own finds the line again.
@@ -72,67 +134,92 @@ async fn each_scrape_is_counted_by_code_in_cloudwatchs_embedded_metric_format() 
     let lines = lines_with(&format!("\"Timestamp\":{}", now.as_millisecond()));
     let [line] = &lines[..] else { panic!("{lines:?}") };
     let mut line = line.clone();
+    let of_function = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+    let names: Vec<_> = of_function.iter().map(|metric| metric["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, metrics::OF_SCRAPE.map(|metric| metric.name));
     assert!(line["ScrapeMilliseconds"].take().is_u64());
     insta::assert_snapshot!(serde_json::to_string_pretty(&line).unwrap(), @r#"
-        {
-          "Code": "ok",
-          "DataAgeSeconds": 102,
-          "Function": "wafer-metrics-scrape",
-          "MalformedHeartbeats": 0,
-          "MalformedKeys": 0,
-          "ScrapeMilliseconds": null,
-          "Scrapes": 1,
-          "ServerErrors": 0,
-          "_aws": {
-            "CloudWatchMetrics": [
+    {
+      "Calls": 1,
+      "Code": "ok",
+      "DataAgeSeconds": 102,
+      "Function": "wafer-metrics-scrape",
+      "MalformedHeartbeats": 0,
+      "MalformedKeys": 0,
+      "Route": "scrape",
+      "ScrapeMilliseconds": null,
+      "Scrapes": 1,
+      "ScrapesWithoutHeartbeats": 0,
+      "ServerErrors": 0,
+      "_aws": {
+        "CloudWatchMetrics": [
+          {
+            "Dimensions": [
+              [
+                "Function"
+              ]
+            ],
+            "Metrics": [
               {
-                "Dimensions": [
-                  [
-                    "Function"
-                  ]
-                ],
-                "Metrics": [
-                  {
-                    "Name": "ScrapeMilliseconds",
-                    "Unit": "Milliseconds"
-                  },
-                  {
-                    "Name": "DataAgeSeconds",
-                    "Unit": "Seconds"
-                  },
-                  {
-                    "Name": "ServerErrors",
-                    "Unit": "Count"
-                  },
-                  {
-                    "Name": "MalformedKeys",
-                    "Unit": "Count"
-                  },
-                  {
-                    "Name": "MalformedHeartbeats",
-                    "Unit": "Count"
-                  }
-                ],
-                "Namespace": "WaferMetrics"
+                "Name": "ScrapeMilliseconds",
+                "Unit": "Milliseconds"
               },
               {
-                "Dimensions": [
-                  [
-                    "Function",
-                    "Code"
-                  ]
-                ],
-                "Metrics": [
-                  {
-                    "Name": "Scrapes",
-                    "Unit": "Count"
-                  }
-                ],
-                "Namespace": "WaferMetrics"
+                "Name": "DataAgeSeconds",
+                "Unit": "Seconds"
+              },
+              {
+                "Name": "ServerErrors",
+                "Unit": "Count"
+              },
+              {
+                "Name": "ScrapesWithoutHeartbeats",
+                "Unit": "Count"
+              },
+              {
+                "Name": "MalformedKeys",
+                "Unit": "Count"
+              },
+              {
+                "Name": "MalformedHeartbeats",
+                "Unit": "Count"
               }
             ],
-            "Timestamp": 1795551342345
+            "Namespace": "WaferMetrics"
+          },
+          {
+            "Dimensions": [
+              [
+                "Function",
+                "Code"
+              ]
+            ],
+            "Metrics": [
+              {
+                "Name": "Scrapes",
+                "Unit": "Count"
+              }
+            ],
+            "Namespace": "WaferMetrics"
+          },
+          {
+            "Dimensions": [
+              [
+                "Function",
+                "Route"
+              ]
+            ],
+            "Metrics": [
+              {
+                "Name": "Calls",
+                "Unit": "Count"
+              }
+            ],
+            "Namespace": "WaferMetrics"
           }
-        }
+        ],
+        "Timestamp": 1795551342345
+      }
+    }
     "#);
 }

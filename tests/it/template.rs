@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_yaml_ng::Value;
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::telemetry::metrics::{self, MetricBy};
 
 const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
@@ -252,7 +253,9 @@ fn scrapers_have_a_ceiling_that_strangers_on_other_paths_do_not_use_up() {
     assert_eq!(first, routes);
     let keys: BTreeSet<_> =
         resources(&template, "AWS::ApiGatewayV2::Route").map(|(_, route)| texts(&route["RouteKey"])[0]).collect();
-    assert_eq!(keys, ["$default", "GET /v1/endpoints/metrics/prometheus"].into());
+    let metrics = "GET /v1/endpoints/metrics";
+    let routes = ["", "/prometheus", "/targets"].map(|route| format!("{metrics}{route}"));
+    assert_eq!(keys, routes.iter().map(String::as_str).chain(["$default"]).collect());
 }
 
 #[test]
@@ -260,7 +263,9 @@ fn with_a_domain_the_api_has_no_other_name() {
     let template = template();
     let (_, api) = resources(&template, "AWS::ApiGatewayV2::Api").next().unwrap();
     let (_, branches) = tagged(&api["DisableExecuteApiEndpoint"]).unwrap();
-    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"HasDomain".into(), &true.into(), &false.into()));
+    assert_eq!((&branches[0], &branches[1], &branches[2]), (&"NameApi".into(), &true.into(), &false.into()));
+    let condition = texts(&template["Conditions"]["NameApi"]);
+    assert_eq!(condition, ["HasDomain", "HasFront"], "with a domain and without a front");
 }
 
 #[test]
@@ -355,24 +360,100 @@ fn the_lag_alarm_comes_before_scrapes_are_refused() {
     assert!(page.contains(&format!("over {refusal} s scrapes answer 502")));
 }
 
+/// In words: of how many minutes how many must be bad.
+fn duration_in_words(alarm: &Value) -> String {
+    let number = |name: &str| alarm[name].as_u64();
+    let (period, of) = (number("Period").unwrap(), number("EvaluationPeriods").unwrap());
+    match (period, number("DatapointsToAlarm").unwrap_or(of), of) {
+        (60, bad, of) if bad < of => format!("in {bad} of {of} minutes"),
+        (period, bad, of) if bad == of && period * of == 900 => "quarter of an hour".to_owned(),
+        (3_600, 1, 1) => "for an hour".to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// How a threshold is put into words.
+type InWords<'a> = &'a dyn Fn(&Value) -> String;
+
+#[test]
+fn the_page_and_the_dashboard_say_by_the_templates_numbers_when_an_alarm_fires() {
+    let template = template();
+    let alarms: BTreeMap<_, _> = resources(&template, "AWS::CloudWatch::Alarm").collect();
+    let (_, dashboard) = resources(&template, "AWS::CloudWatch::Dashboard").next().unwrap();
+    let body = texts(&dashboard["DashboardBody"])[0];
+    let share = |threshold: &Value| format!("over {} %", threshold.as_f64().unwrap() * 100.0);
+    let seconds = |threshold: &Value| format!("over {} s", threshold.as_u64().unwrap() / 1_000);
+    let count = |threshold: &Value| format!("more than {} hours", threshold.as_u64().unwrap());
+    let nothing = |_: &Value| String::new();
+    let thresholds: [(&str, InWords<'_>); 8] = [
+        ("refresh-errors", &nothing),
+        ("rows-too-late", &nothing),
+        ("hours-unsealed", &count),
+        ("logs-silent", &nothing),
+        ("server-errors", &share),
+        ("scrape-duration", &seconds),
+        ("heartbeats-unread", &share),
+        ("malformed-heartbeats", &nothing),
+    ];
+    for (name, threshold_in_words) in thresholds {
+        let alarm = alarms[alarm_names(&template)[name]];
+        let section = OPERATIONS.split(&format!("### `{name}`\n")).nth(1).unwrap().split("\n##").next().unwrap();
+        let section = section.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        for words in [threshold_in_words(&alarm["Threshold"]), duration_in_words(alarm)] {
+            assert!(section.contains(&words), "{name} does not say {words:?}: {section}");
+        }
+    }
+    for name in ["server-errors", "scrape-duration", "hours-unsealed"] {
+        let alarm = alarms[alarm_names(&template)[name]];
+        let shown = body.split("{\"type\": \"metric\"").find(|widget| {
+            widget.contains(alarm["MetricName"].as_str().unwrap()) && widget.contains("\"label\": \"alarm\"")
+        });
+        let line = format!("\"value\": {}}}", serde_yaml_ng::to_string(&alarm["Threshold"]).unwrap().trim());
+        assert!(shown.unwrap().contains(&line), "{name} is drawn elsewhere than at {line}");
+    }
+    let most = template["Parameters"]["RefusedScrapesAlarmCount"]["Default"].as_u64().unwrap();
+    for name in ["keys-refused", "scrapes-rate-limited"] {
+        let alarm = alarms[alarm_names(&template)[name]];
+        assert_eq!((alarm["Period"].as_u64(), alarm["EvaluationPeriods"].as_u64()), (Some(300), Some(3)));
+        let section = OPERATIONS.split(&format!("### `{name}`\n")).nth(1).unwrap();
+        let said = format!("\nOver {},{:03} calls in 5 minutes, three times in a row,", most / 1_000, most % 1_000);
+        assert!(section.starts_with(&said), "{name}");
+    }
+}
+
+#[test]
+fn what_is_deployed_is_built_from_the_versions_that_are_locked() {
+    let makefile = include_str!("../../Makefile");
+    let deploy = makefile.split("\ndeploy: ").nth(1).unwrap().split("\n\n").next().unwrap();
+    let line = |text: &str| deploy.lines().position(|line| line.contains(text)).unwrap();
+    assert!(line("cargo fetch --locked") < line("sam build"));
+    let tools = include_str!("../../requirements/deploy.txt");
+    for tool in ["aws-sam-cli", "cargo-lambda", "ziglang"] {
+        let pinned = tools.split(&format!("\n{tool}==")).nth(1).unwrap().lines().nth(1).unwrap();
+        assert!(pinned.contains("--hash=sha256:"), "{tool}: {pinned}");
+    }
+}
+
 #[test]
 fn alarms_watch_metrics_that_the_functions_write() {
-    let sources =
-        [include_str!("../../src/refresh/report.rs"), include_str!("../../src/answer/access_log.rs")].concat();
     let template = template();
+    let codes = include_str!("../../docs/contract.md");
     let mut watched = 0;
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
-    for (_, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
+    for (name, alarm) in alarms.filter(|(_, alarm)| alarm["Namespace"] == "WaferMetrics") {
         let metric = alarm["MetricName"].as_str().unwrap();
-        let dimensions = alarm["Dimensions"].as_sequence().unwrap();
-        if let Some(code) = dimensions.iter().find(|dimension| dimension["Name"] == "Code") {
-            let (code, codes) = (code["Value"].as_str().unwrap(), include_str!("../../docs/contract.md"));
-            assert!(
-                sources.contains(&format!("with_one_by_code(\"{metric}\"")) && codes.contains(&format!("| `{code}` |"))
-            );
-        } else {
-            assert!(sources.contains(&format!("(\"{metric}\", Unit::")), "nobody writes {metric}");
-        }
+        let dimensions = alarm["Dimensions"].as_sequence().unwrap().iter();
+        let dimensions = dimensions.map(|one| (one["Name"].as_str().unwrap(), texts(&one["Value"])[0]));
+        let written = match dimensions.collect::<Vec<_>>()[..] {
+            [("Function", "ScrapeFunction")] => metrics::OF_SCRAPE.iter().any(|written| written.name == metric),
+            [("Function", "RefreshFunction")] => metrics::OF_REFRESH.iter().any(|written| written.name == metric),
+            [("Function", "ScrapeFunction"), (dimension, code)] => {
+                let MetricBy { metric: written, dimension: by } = metrics::SCRAPES;
+                (written.name, by) == (metric, dimension) && codes.contains(&format!("| `{code}` |"))
+            }
+            _ => false,
+        };
+        assert!(written, "{name}: nobody writes {metric}");
         watched += 1;
     }
     assert!(watched >= 6);
@@ -386,7 +467,8 @@ fn every_log_ends_and_every_function_has_one_of_them() {
         assert!(!group["RetentionInDays"].is_null(), "{name} is kept forever");
         groups.insert(name);
     }
-    for (name, function) in resources(&template, "AWS::Serverless::Function") {
+    let kinds = ["AWS::Serverless::Function", "AWS::Lambda::Function"];
+    for (name, function) in kinds.into_iter().flat_map(|kind| resources(&template, kind)) {
         let group = texts(&function["LoggingConfig"]["LogGroup"]);
         assert!(matches!(group[..], [group] if groups.contains(group)), "{name} logs to a group of its own making");
     }

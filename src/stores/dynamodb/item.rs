@@ -65,6 +65,23 @@ pub fn number<T: FromStr>(item: &Item, name: &str) -> Result<Option<T>, Attribut
     text.parse().map(Some).map_err(|_| AttributeError::out_of_range(name))
 }
 
+/// About as many bytes as DynamoDB counts.
+pub fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+}
+
+fn value_size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(blob) => blob.as_ref().len(),
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Bs(blobs) => blobs.iter().map(|blob| blob.as_ref().len()).sum(),
+        AttributeValue::L(values) => values.iter().map(|value| 1 + value_size(value)).sum(),
+        AttributeValue::M(values) => size(values),
+        _ => 1,
+    }
+}
+
 /// An S attribute to write.
 pub fn s(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())

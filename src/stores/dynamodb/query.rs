@@ -1,6 +1,7 @@
-//! Every item of a DynamoDB query, page by page.
+//! The items of a DynamoDB query, page by page.
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use futures_util::{Stream, TryStreamExt, stream};
 use thiserror::Error;
 
 use crate::error::Cause;
@@ -11,13 +12,16 @@ use crate::stores::dynamodb::item::Item;
 #[error("a page without items")]
 struct NoItems;
 
-/// The items of all pages, in order.
+/// Each page's items, of at most 1 MB. The next page is asked for when the one before it has been taken.
 /// Taking a page that is not one as empty would be a silent zero.
+pub fn pages(query: QueryFluentBuilder) -> impl Stream<Item = Result<Vec<Item>, Cause>> {
+    stream::try_unfold(query.into_paginator().send(), async |mut pages| match pages.next().await {
+        Some(page) => Ok(Some((page?.items.ok_or(NoItems)?, pages))),
+        None => Ok(None),
+    })
+}
+
+/// The items of all pages, in order.
 pub async fn items(query: QueryFluentBuilder) -> Result<Vec<Item>, Cause> {
-    let mut items = Vec::new();
-    let mut pages = query.into_paginator().send();
-    while let Some(page) = pages.next().await {
-        items.append(&mut page?.items.ok_or(NoItems)?);
-    }
-    Ok(items)
+    pages(query).try_concat().await
 }

@@ -10,9 +10,11 @@ use aws_sdk_dynamodb::Client;
 
 use jiff::{SignedDuration, Timestamp};
 use testing::athena::ScriptedAthena;
+use testing::calls::{Event, Reply, call, client, scrape};
 use testing::clock::Clock;
 use testing::dynamodb::DynamoDb;
 use testing::dynamodb::tables::ROLLUPS;
+use testing::keys::put_key;
 use testing::logs::Row;
 use testing::proxy::Proxy;
 use testing::{replica, sdk_config};
@@ -30,7 +32,6 @@ use wafer_metrics::stores::rollups::RollupWriter;
 use super::items::{Items, Mark};
 use super::oracle;
 use super::tally::Tally;
-use crate::setup::{self, Event, Reply};
 
 /// What a run has.
 pub const RUN_TIME: Duration = Duration::from_secs(50);
@@ -112,11 +113,11 @@ impl Fixture {
         let addresses = [athena.start().await, address];
         let to_dynamodb = Proxy::to(address).await;
         let to_athena = to_dynamodb.beside(addresses[0]).await;
-        let client = setup::client(address);
+        let client = client(address);
         Self {
             athena_client: aws::athena(&sdk_config(to_athena.address)),
             dynamodb_client: aws::dynamodb_for_refresh(&sdk_config(to_dynamodb.address)),
-            scrape: setup::scrape(&client),
+            scrape: scrape(&client),
             clock,
             athena,
             to_athena,
@@ -143,12 +144,12 @@ impl Fixture {
         let through = Minute::floor(now - seconds(fixture.settle));
         let rollups = fixture.rollups();
         rollups.put_since(Minute::floor(since)).await.unwrap();
-        rollups.put_watermark(&setup::watermark(through, through.hour()), None).await.unwrap().unwrap();
+        rollups.put_watermark(&testing::rollups::watermark(through, through.hour()), None).await.unwrap().unwrap();
         fixture
     }
 
     pub fn rollups(&self) -> RollupWriter {
-        RollupWriter::new(self.client.clone(), ROLLUPS.to_owned())
+        testing::rollups::writer(&self.client)
     }
 
     /// A cold instance of the refresh function.
@@ -315,7 +316,7 @@ impl Fixture {
     /// The scrape function by a way of its own, and where that can be stepped.
     pub async fn another_scrape(&self) -> (Service, Proxy) {
         let way = Proxy::to(self.addresses[1]).await;
-        (setup::scrape(&setup::client(way.address)), way)
+        (scrape(&client(way.address)), way)
     }
 
     pub async fn scrape_by(&self, scrape: &Service) -> Reply {
@@ -327,11 +328,11 @@ impl Fixture {
         let number = self.scrapes.fetch_add(1, Ordering::Relaxed);
         let key = format!("fixture-key-{}", number / SCRAPES_A_KEY);
         if number.is_multiple_of(SCRAPES_A_KEY) {
-            setup::put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
+            put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
         }
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
         let query = format!("{}&view={view}", query.join("&"));
-        setup::call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await
+        call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.

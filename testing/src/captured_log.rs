@@ -1,4 +1,4 @@
-//! The functions' log, kept for the tests; a line that holds a secret fails the test that wrote it.
+//! The functions' log, kept for the tests; a line that is too long or holds a secret fails the test that wrote it.
 
 use std::io;
 use std::sync::{Mutex, Once, PoisonError};
@@ -7,7 +7,10 @@ use serde_json::Value;
 use tracing::subscriber::set_global_default;
 use wafer_metrics::telemetry::log;
 
-use crate::setup;
+use crate::keys::{KEYS, hash};
+
+/// No line is longer, whoever wrote what stands in it.
+pub const LONGEST_LINE: usize = 2_048;
 
 static START: Once = Once::new();
 static LINES: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -28,9 +31,10 @@ struct Writer;
 impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8(bytes.to_vec()).unwrap();
-        for key in setup::KEYS {
+        assert!(line.len() <= LONGEST_LINE, "{} bytes in the log: {line}", line.len());
+        for key in KEYS {
             assert!(!line.contains(key), "a key in the log: {line}");
-            assert!(!line.contains(&setup::hash(key)), "a key's hash in the log: {line}");
+            assert!(!line.contains(&hash(key)), "a key's hash in the log: {line}");
         }
         LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(bytes.len())

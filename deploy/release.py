@@ -1,0 +1,146 @@
+"""Packs a release: the zips of both functions, a template that deploys them, what they are made of, and all sums.
+
+The same commit, built by the same tools, gives the same bytes.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+
+from loopback import ROOT
+
+TARGET = "x86_64-unknown-linux-gnu"
+ARCHITECTURE = "x86_64"
+FUNCTIONS = ("scrape", "refresh")
+ELF_OF_X86_64 = b"\x3e\x00"  # its field e_machine, at 18
+SUMS = "SHA256SUMS"
+BOM = "sbom.cdx.json"
+LICENSES = "THIRD-PARTY-LICENSES.txt"
+
+CODE_PARAMETERS = """Parameters:
+  CodeBucket:
+    Type: String
+    Description: The bucket, in this region, that holds the zips of the release.
+    AllowedPattern: "[a-z0-9][a-z0-9.-]+"
+  CodePrefix:
+    Type: String
+    Description: What stands before their names there, its last slash too.
+    AllowedPattern: "([A-Za-z0-9_.=-]+/)*"
+    Default: ""
+"""
+
+
+def version() -> str:
+    return str(tomllib.loads((ROOT / "Cargo.toml").read_text())["workspace"]["package"]["version"])
+
+
+def archive(function: str, release: str) -> str:
+    return f"{function}-{release}-{ARCHITECTURE}.zip"
+
+
+def write_archive(file: Path, bootstrap: bytes) -> None:
+    """With a time that is always the same."""
+    entry = zipfile.ZipInfo("bootstrap", (1980, 1, 1, 0, 0, 0))
+    entry.create_system = 3  # Unix, where a mode means something
+    entry.external_attr = 0o100755 << 16
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(entry, bootstrap, zipfile.ZIP_DEFLATED, 9)
+
+
+def bootstrap(folder: Path, function: str) -> bytes:
+    """The binary, if it is one for Lambda and says nothing of the machine that built it."""
+    content = (folder / function / "bootstrap").read_bytes()
+    assert content[18:20] == ELF_OF_X86_64, f"{function} is not built for {ARCHITECTURE}"
+    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    for place in (ROOT, cargo):
+        assert f"{place}/".encode() not in content, f"{function} names {place}"
+    return content
+
+
+def template(release: str) -> str:
+    """template.yaml, which builds from the source, as one that takes the zips."""
+    text = (ROOT / "template.yaml").read_text()
+    text = replaced(text, "\nParameters:\n", f"\n{CODE_PARAMETERS}")
+    text = replaced(text, "    CodeUri: .\n", "")
+    text = replaced(text, "operations.md tells how", f"operations.md of release {release} tells how")
+    allowed = f"    AllowedValues: [arm64, {ARCHITECTURE}]\n    Default: arm64\n"
+    text = replaced(text, allowed, f"    AllowedValues: [{ARCHITECTURE}]\n    Default: {ARCHITECTURE}\n")
+    for function in FUNCTIONS:
+        built = (
+            "    Metadata:\n      BuildMethod: rust-cargolambda\n      BuildProperties:\n"
+            f"        Binary: {function}\n    Properties:\n"
+        )
+        key = f'!Sub "${{CodePrefix}}{archive(function, release)}"'
+        code = f"      CodeUri:\n        Bucket: !Ref CodeBucket\n        Key: {key}\n"
+        text = replaced(text, built, f"    Properties:\n{code}")
+    return text
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, f"template.yaml has {text.count(old)} of {old!r}"
+    return text.replace(old, new)
+
+
+def bill_of_materials() -> str:
+    """CycloneDX, of the functions' crate. The tool writes one beside each manifest of the workspace."""
+    name = "release-bill-of-materials"
+    command = ["cargo", "cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", TARGET, "--all"]
+    command += ["--no-build-deps", "--override-filename", name, "--quiet"]
+    try:
+        subprocess.run(command, cwd=ROOT, env=os.environ | {"SOURCE_DATE_EPOCH": committed()}, check=True)
+        return (ROOT / f"{name}.json").read_text().replace(str(ROOT), "/wafer-metrics")
+    finally:
+        for manifest in subprocess.check_output(["git", "ls-files", "*Cargo.toml"], cwd=ROOT, text=True).split():
+            (ROOT / manifest).with_name(f"{name}.json").unlink(missing_ok=True)
+
+
+def committed() -> str:
+    """When, in Unix seconds."""
+    given = os.environ.get("SOURCE_DATE_EPOCH")
+    return given or subprocess.check_output(["git", "log", "-1", "--format=%ct"], cwd=ROOT, text=True).strip()
+
+
+def licenses() -> str:
+    command = ["cargo", "about", "generate", "--config", "deploy/about.toml", "--locked", "--offline", "--fail"]
+    text = subprocess.check_output([*command, "deploy/about.hbs"], cwd=ROOT, text=True)
+    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
+
+
+def write_sums(folder: Path) -> None:
+    files = sorted(file for file in folder.iterdir() if file.name != SUMS)
+    lines = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines))
+
+
+def pack(built: Path, folder: Path) -> None:
+    """`built` holds scrape/bootstrap and refresh/bootstrap."""
+    release = version()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for function in FUNCTIONS:
+        write_archive(folder / archive(function, release), bootstrap(built, function))
+    (folder / "template.yaml").write_text(template(release))
+    (folder / BOM).write_text(bill_of_materials())
+    (folder / LICENSES).write_text(licenses())
+    shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
+    write_sums(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.release", description=__doc__)
+    parser.add_argument("built", type=Path, help="holds scrape/bootstrap and refresh/bootstrap")
+    arguments = parser.parse_args()
+    folder = ROOT / "target" / f"release-{version()}"
+    pack(arguments.built, folder)
+    for file in sorted(folder.iterdir()):
+        print(f"{file.stat().st_size / 1e6:7.2f} MB  {file.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
