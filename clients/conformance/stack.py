@@ -5,6 +5,7 @@ import json
 import secrets
 import time
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +34,18 @@ class Stack:
     folder: Path
     logs: Path
 
-    def new_key(self, expires: bool = True) -> str:
+    def new_key(self, expires: bool = True, endpoints: Collection[str] = (CHAT, CODE, IDLE)) -> str:
         """A key for one client, so that clients do not share a rate limit; it expires in a month, or never."""
         key = f"conformance-{secrets.token_hex(12)}"
-        item = {
+        self.put_key(key, endpoints, expires)
+        return key
+
+    def put_key(self, key: str, endpoints: Collection[str], expires: bool = True) -> None:
+        """A new key, or a key that there is with other endpoints."""
+        item: dict[str, dict[str, object]] = {
             "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
             "kind": {"S": "metrics"},
-            "endpoints": {"SS": [CHAT, CODE, IDLE]},
+            **({"endpoints": {"SS": sorted(endpoints)}} if endpoints else {}),
             **({"expires_at": {"N": str(int(time.time()) + MONTH)}} if expires else {}),
         }
         headers = {
@@ -53,7 +59,6 @@ class Stack:
         body = json.dumps({"TableName": "api_keys", "Item": item}).encode()
         request = urllib.request.Request(f"http://{self.dynamodb}/", body, headers)
         urllib.request.urlopen(request, timeout=10).close()
-        return key
 
     def new_key_file(self, client: str) -> Path:
         """A new key in a file that ends in a newline, as an editor or `echo` leaves it."""
