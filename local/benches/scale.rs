@@ -11,26 +11,25 @@ use std::time::{Duration, Instant};
 use athena_endpoint::Athena;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
 use local_stack::demo::log_writer;
 use local_stack::demo::traffic::Row;
 use local_stack::lambdas;
-use serde_json::{Value, json};
+use testing::calls::{Event, call};
 use testing::dynamodb::{self, tables};
+use testing::keys::put_key;
+use testing::rollups::{self, watermark};
 use testing::{listen, sdk_config};
 use wafer_metrics::answer::Service;
 use wafer_metrics::clock::Clock;
-use wafer_metrics::model::api_key::KeyHash;
 use wafer_metrics::model::host::Host;
 use wafer_metrics::model::summary::{Distribution, StatusCounts, Summary};
-use wafer_metrics::model::watermark::{Stride, Watermark};
-use wafer_metrics::model::window::{Hour, Minute};
+use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::{Command, Refresh, Report};
 use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
-use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
+use wafer_metrics::stores::rollups::{HourChange, MinuteChange, Transaction};
 
 const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is told.
@@ -79,7 +78,7 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
         let athena_clock = testing::clock::Clock::new(now());
         let engine = DataFusion::new(folder.path(), lambdas::DATABASE, lambdas::REQUEST_LOGS).unwrap();
         tokio::spawn(Athena::new(engine, athena_clock.shared()).serve(listener));
-        let rollups = RollupWriter::new(client(database), tables::ROLLUPS.to_owned());
+        let rollups = rollups::writer(&client(database));
         let through = Minute::floor(now()).plus(-3 - i64::try_from(RUNS).unwrap());
         rollups.put_watermark(&watermark(through, through.hour()), None).await.unwrap();
         let refresh = refresher(database, athena);
@@ -115,7 +114,7 @@ async fn refreshes(rows_a_day: u64, endpoints: usize) {
 async fn scrapes(requests_a_minute: u64, endpoints: usize) {
     let database = dynamodb::start().await;
     let dynamodb = client(database);
-    let rollups = RollupWriter::new(dynamodb.clone(), tables::ROLLUPS.to_owned());
+    let rollups = rollups::writer(&dynamodb);
     let through = Minute::floor(now()).plus(-2);
     let sealed = through.plus(-10).hour();
     let hosts: Vec<String> = (0..endpoints).map(|number| format!("h{number}.example")).collect();
@@ -152,25 +151,15 @@ async fn scrapes(requests_a_minute: u64, endpoints: usize) {
 
 /// One scrape with a key of its own.
 async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &[String], run: usize) -> Duration {
-    let key = format!("Bearer benchmark-key-{run}");
-    let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
-    let put = dynamodb.put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
-    put.item("kind", AttributeValue::S("metrics".to_owned()))
-        .item("endpoints", AttributeValue::Ss(hosts.to_vec()))
-        .send()
-        .await
-        .unwrap();
-    let mut event: Value = serde_json::from_str(include_str!("../../events/scrape.json")).unwrap();
-    event["headers"]["authorization"] = key.clone().into();
-    event["headers"]["x-prometheus-scrape-timeout-seconds"] = "25".into();
-    event["rawQueryString"] = hosts.iter().map(|host| format!("endpoint={host}")).collect::<Vec<_>>().join("&").into();
-    let mut context = Context::default();
-    context.request_id = key;
-    let payload = serde_json::value::to_raw_value(&event).unwrap();
+    let key = format!("benchmark-key-{run}");
+    let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
+    put_key(dynamodb, &key, "metrics", &hosts, &[]).await;
+    let event = Event::of(include_str!("../../events/scrape.json")).key(&key).endpoints(&hosts);
+    let event = event.header("x-prometheus-scrape-timeout-seconds", "25");
     let started = Instant::now();
-    let response = scrape.handle(LambdaEvent::new(payload, context), now()).await.unwrap();
+    let reply = call(scrape, &event, now()).await;
     let time = started.elapsed();
-    assert_eq!(json!(response)["statusCode"], 200);
+    assert_eq!(reply.status, 200);
     time
 }
 
@@ -196,12 +185,6 @@ fn size(value: &AttributeValue) -> usize {
         AttributeValue::B(blob) => blob.as_ref().len(),
         _ => 0,
     }
-}
-
-/// A watermark of minutes that are all settled.
-fn watermark(through: Minute, sealed: Hour) -> Watermark {
-    let stride = Stride::LONGEST;
-    Watermark { through, settled: through, sealed, sealing: None, stride, last_row: None, caught_up_at: None }
 }
 
 /// Latencies spread over a decade and a half, as real ones are.

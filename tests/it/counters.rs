@@ -5,7 +5,7 @@ use testing::proxy::Proxy;
 use wafer_metrics::model::host::Host;
 use wafer_metrics::model::sketch::ZERO_BUCKET;
 use wafer_metrics::model::summary::{NO_STATUS, Total};
-use wafer_metrics::stores::rollups::{RollupWriter, Transaction};
+use wafer_metrics::stores::rollups::Transaction;
 
 use crate::setup::*;
 
@@ -29,7 +29,7 @@ async fn put_total(client: &aws_sdk_dynamodb::Client) {
     total.duration.sum = 1_026_280_001;
     total.speed.sketch.add(96, 9).unwrap();
     total.speed.sum = 560_125;
-    let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
+    let rollups = rollups::writer(client);
     let transaction = Transaction { minutes: Vec::new(), hour: None, total: Some((total, None)), as_of: now() };
     rollups.write(&Host::parse(CHAT).unwrap(), &transaction).await.unwrap();
     rollups.put_since(window_end().plus(-3_000)).await.unwrap();

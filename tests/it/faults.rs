@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use testing::captured_log;
 use testing::proxy::{Fault, Proxy};
 
 use crate::setup::*;
@@ -192,15 +193,11 @@ async fn no_fresh_worker_is_a_0_and_no_gauge() {
 
 #[tokio::test]
 async fn a_database_that_refuses_connections_is_503() {
-    log_started();
+    captured_log::start();
     let (listener, address) = testing::listen().await;
     drop(listener);
     let reply = call(&scrape(&client(address)), &Event::scrape(), now()).await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "5"));
-}
-
-fn log_started() {
-    crate::captured_log::start();
 }
 
 #[tokio::test]
@@ -245,7 +242,7 @@ async fn a_key_record_that_would_never_expire_or_names_no_host_is_an_invalid_key
         put_key(&client, METRICS_KEY, "metrics", endpoints, &[("expires_at", expires_at.clone())]).await;
         let reply = call(&scrape, &Event::scrape().key(METRICS_KEY), now()).await;
         assert_eq!(reply.status, status, "{endpoints:?} {expires_at:?}: {}", reply.body);
-        let line = crate::captured_log::lines_with(reply.header("x-request-id")).remove(0);
+        let line = captured_log::lines_with(reply.header("x-request-id")).remove(0);
         let level = if status == 401 { "ERROR" } else { "INFO" };
         assert_eq!(line["level"], level, "{line}");
     }

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wafer_metrics::answer::Service;
 
-use crate::captured_log::{LONGEST_LINE, lines_with};
 use crate::setup::*;
+use testing::captured_log::{LONGEST_LINE, lines_with};
 
 /// Owns [`long_hosts`].
 const WIDE_KEY: &str = "hostile-wide-key";

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod captured_log;
 mod counters;
 mod deadline;
 mod environment;

@@ -7,7 +7,6 @@ use serde_json::Value;
 use testing::proxy::Proxy;
 use wafer_metrics::model::watermark::Watermark;
 use wafer_metrics::model::window::Minute;
-use wafer_metrics::stores::rollups::RollupWriter;
 
 use crate::setup::*;
 
@@ -106,7 +105,7 @@ async fn every_page_of_a_query_is_read() {
 async fn the_end_of_the_window_never_moves_back_whichever_instance_answers() {
     let database = dynamodb().await;
     let client = client(database);
-    let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
+    let rollups = rollups::writer(&client);
     let instances = [scrape(&client), scrape(&client)];
     let mut last = 0;
     for number in 0..20 {

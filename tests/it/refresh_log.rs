@@ -1,12 +1,12 @@
 //! What an operator finds in the log of the refresh.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Config, Context, LambdaEvent};
+use lambda_runtime::LambdaEvent;
 use serde_json::{Value, json};
 use testing::athena::ScriptedAthena;
+use testing::captured_log::lines_with;
 use testing::clock::Clock;
 use testing::logs::Row;
 use testing::proxy::{Fault, Proxy};
@@ -17,7 +17,6 @@ use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 use wafer_metrics::telemetry::metrics;
 
-use crate::captured_log::lines_with;
 use crate::setup::*;
 
 /// The embedded-metric-format line of a run at that time.
@@ -38,8 +37,7 @@ async fn line_of_run(proxy: &Proxy, athena: &Proxy, now: Timestamp, time: Durati
         RefreshSettings::from_lookup(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
     let athena = aws::athena(&sdk_config(athena.address));
     let refresh = Refresh::new(settings.unwrap(), athena, Polling::default(), client(proxy.address));
-    let mut context = Context::default();
-    context.env_config = Arc::new(Config { function_name: "wafer-metrics-refresh".to_owned(), ..Config::default() });
+    let mut context = invocation("wafer-metrics-refresh");
     context.deadline = u64::try_from(now.as_millisecond()).unwrap() + u64::try_from(time.as_millis()).unwrap();
     let event = serde_json::from_str(include_str!("../../events/schedule.json")).unwrap();
     // The line shows how it ended.

@@ -1,10 +1,10 @@
 //! What an operator finds in the log.
 
+use testing::captured_log::lines_with;
 use testing::proxy::{Fault, Proxy};
 use wafer_metrics::model::quota;
 use wafer_metrics::telemetry::metrics;
 
-use crate::captured_log::lines_with;
 use crate::setup::*;
 
 #[tokio::test]

@@ -5,6 +5,7 @@
 mod columns;
 mod failure;
 mod file;
+mod folder;
 mod scan;
 mod table;
 mod text;
@@ -19,6 +20,8 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+pub use file::LogFile;
+pub use folder::{Found, entries, found_below};
 use table::RequestLogs;
 pub use table::log_columns;
 
@@ -91,6 +94,12 @@ impl Engine for DataFusion {
         }
         self.answer(query).await.map_err(|error| failure::failure(&error))
     }
+}
+
+/// Why a file is refused, in Athena's words.
+#[must_use]
+pub fn reason(error: &DataFusionError) -> String {
+    failure::failure(error).reason()
 }
 
 fn scanned_bytes(plan: &dyn ExecutionPlan) -> u64 {

@@ -6,28 +6,26 @@ use std::time::Duration;
 
 use athena_endpoint::Athena;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
-use lambda_runtime::{Context, LambdaEvent};
 use local_athena::DataFusion;
 use local_stack::lambdas;
-use serde_json::{Value, json};
 use tempfile::TempDir;
+use testing::calls::{Event, call, client, scrape};
+use testing::dynamodb;
+use testing::keys::put_key;
+use testing::logs::Row;
+use testing::proxy::Proxy;
+use testing::{listen, sdk_config};
 use tokio::time::Instant;
 use wafer_metrics::answer::Service;
 use wafer_metrics::clock::Clock;
-use wafer_metrics::model::api_key::KeyHash;
 use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
-use wafer_metrics::settings::{RefreshSettings, ScrapeSettings};
+use wafer_metrics::settings::RefreshSettings;
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 
 use crate::logs::{self, Columns};
 use crate::oracle;
-use testing::dynamodb::{self, tables};
-use testing::logs::Row;
-use testing::proxy::Proxy;
-use testing::{listen, sdk_config};
 
 /// The time of a test, that many seconds after 2026-11-24T20:15:30Z.
 pub fn at(seconds: i64) -> Timestamp {
@@ -113,32 +111,22 @@ impl Fixture {
     }
 
     /// DynamoDB, without what stands between it and the refresh.
-    pub fn client(&self) -> Client {
+    fn client(&self) -> Client {
         client(self.database)
     }
 
     /// A cold instance of the scrape function, straight at DynamoDB.
     pub fn scraper(&self) -> Service {
-        scraper(&self.client())
+        scrape(&self.client())
     }
 
     /// Scrapes with a key that is good for these endpoints and has never been used.
     pub async fn scrape(&self, scrape: &Service, endpoints: &[&str], now: Timestamp) -> (i64, String) {
-        let key = format!("Bearer fixture-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
-        let hash = KeyHash::from_authorization(key.as_bytes()).unwrap().as_str().to_owned();
-        let owned = AttributeValue::Ss(endpoints.iter().map(ToString::to_string).collect());
-        let put = self.client().put_item().table_name(tables::API_KEYS).item("key_hash", AttributeValue::S(hash));
-        put.item("kind", AttributeValue::S("metrics".to_owned())).item("endpoints", owned).send().await.unwrap();
-        let mut event: Value = serde_json::from_str(include_str!("../../../events/scrape-text.json")).unwrap();
-        event["headers"]["authorization"] = key.clone().into();
-        event["headers"]["x-prometheus-scrape-timeout-seconds"] = "25".into();
-        let query: Vec<String> = endpoints.iter().map(|endpoint| format!("endpoint={endpoint}")).collect();
-        event["rawQueryString"] = query.join("&").into();
-        let mut context = Context::default();
-        context.request_id = key;
-        let payload = serde_json::value::to_raw_value(&event).unwrap();
-        let response = json!(scrape.handle(LambdaEvent::new(payload, context), now).await.unwrap());
-        (response["statusCode"].as_i64().unwrap(), response["body"].as_str().unwrap().to_owned())
+        let key = format!("fixture-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
+        put_key(&self.client(), &key, "metrics", endpoints, &[]).await;
+        let event = Event::scrape().key(&key).endpoints(endpoints);
+        let reply = call(scrape, &event.header("x-prometheus-scrape-timeout-seconds", "25"), now).await;
+        (reply.status, reply.body)
     }
 
     /// Scrapes, and compares every figure of these endpoints with the rows.
@@ -151,12 +139,4 @@ impl Fixture {
             }
         }
     }
-}
-
-pub fn scraper(client: &Client) -> Service {
-    Service::new(ScrapeSettings::from_lookup(lambdas::setting).unwrap(), client)
-}
-
-pub fn client(address: SocketAddr) -> Client {
-    aws::dynamodb_for_refresh(&sdk_config(address))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::subscriber::set_global_default;
 use wafer_metrics::telemetry::log;
 
-use crate::setup;
+use crate::keys::{KEYS, hash};
 
 /// No line is longer, whoever wrote what stands in it.
 pub const LONGEST_LINE: usize = 2_048;
@@ -32,9 +32,9 @@ impl io::Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8(bytes.to_vec()).unwrap();
         assert!(line.len() <= LONGEST_LINE, "{} bytes in the log: {line}", line.len());
-        for key in setup::KEYS {
+        for key in KEYS {
             assert!(!line.contains(key), "a key in the log: {line}");
-            assert!(!line.contains(&setup::hash(key)), "a key's hash in the log: {line}");
+            assert!(!line.contains(&hash(key)), "a key's hash in the log: {line}");
         }
         LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         Ok(bytes.len())
