@@ -4,6 +4,7 @@ import hashlib
 import json
 import secrets
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -76,3 +77,11 @@ class Stack:
         request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return Scrape(answer.read(), answer.headers["Content-Type"])
+
+    def status(self, path: str, key: str) -> int:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code
