@@ -9,7 +9,7 @@ import yaml
 
 from clients.conformance import configurations, scrapes
 from clients.conformance.programs import newest_prometheus
-from clients.conformance.prometheus import Prometheus, prometheus
+from clients.conformance.prometheus import Prometheus, Promtool, prometheus
 from clients.conformance.stack import CHAT, Stack
 from loopback.processes import wait_for
 
@@ -103,3 +103,8 @@ def failures(server: Prometheus) -> float:
     lines = [line for line in server.own_metrics().splitlines() if line.startswith("prometheus_sd_http_failures_total")]
     assert lines, "it has no such counter"
     return sum(float(line.split()[-1]) for line in lines)
+
+
+def test_the_alert_on_failures_is_a_rule(promtool: Promtool) -> None:
+    promtool.check("check", "rules", configurations.CLIENTS / "prometheus" / "discovery-alerts.yml")
+    assert "prometheus_sd_http_failures_total" in configurations.read("prometheus/discovery-alerts.yml")
