@@ -2,8 +2,8 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format advisories bench \
-  bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
+.PHONY: help run check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform format \
+  advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
   test-release keys alarm-test
 
 help: ## this list
@@ -34,6 +34,10 @@ check: target/python/lint/ready ## the fast loop: format, lints and tests of the
 
 test: ## every Rust test, those of the local stack too
 	cargo test --workspace --locked
+
+test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEED=… takes those steps again
+	STEPS=$(or $(STEPS),10000) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --locked --test it \
+	  in_a_course_of_random_steps -- --nocapture
 
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
