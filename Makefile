@@ -2,9 +2,9 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform format \
-  advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
-  test-release keys alarm-test
+.PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
+  format advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke \
+  invoke-all test-deploy release test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ HCLFMT := target/tools/hclfmt-2.25.0
 run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its options
 	cargo build --workspace --locked
 	target/debug/local-stack $(ARGS)
+
+check-logs: ## what Athena would make of a folder of request logs; DIR=…
+	$(if $(DIR),,$(error DIR is the folder of hour=… folders))
+	cargo build --workspace --locked
+	target/debug/local-stack check $(DIR)
 
 check: target/python/lint/ready ## the fast loop: format, lints and tests of the functions, ruff, mypy
 	cargo fmt --all --check
@@ -157,8 +162,8 @@ check-template: target/python/deploy/ready ## lints the template
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
 # What is rehearsed differs from a release in how long it takes to build, and in nothing else.
-QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal $(QUICK_PROFILE)
 
 rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
 	REMAP="$(REMAP)" $(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
@@ -183,11 +188,14 @@ ABOUT := target/tools/cargo-about-0.9.3
 RELEASE_TOOLS := $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about
 WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$(CURDIR)/$(ABOUT)/bin:$$PATH"
 
+# Each is run once: that it is built quickly counts for more.
 $(CYCLONEDX)/bin/cargo-cyclonedx:
-	cargo install --quiet --locked --root $(CYCLONEDX) $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(CYCLONEDX) \
+	  $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
 
 $(ABOUT)/bin/cargo-about:
-	cargo install --quiet --locked --root $(ABOUT) --features cli $(subst about-,about@,$(notdir $(ABOUT)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(ABOUT) --features cli \
+	  $(subst about-,about@,$(notdir $(ABOUT)))
 
 release: $(RELEASE_TOOLS) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
 	$(MAKE) --no-print-directory build ARCH=x86_64

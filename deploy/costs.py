@@ -92,6 +92,11 @@ def codes() -> int:
     return len(set(re.findall(r"^\| \d{3} \| `(\w+)`", errors, re.MULTILINE))) + 1
 
 
+def routes() -> int:
+    """The routes by which calls are counted: those of the API, the one for all other paths among them."""
+    return template().count("Type: AWS::ApiGatewayV2::Route\n")
+
+
 def write_units(*sizes: int) -> int:
     """Of one transaction: each item's kilobytes, twice."""
     return sum(2 * ceil(size / 1024) for size in sizes)
@@ -104,7 +109,7 @@ def read_units(size: float, consistent: bool) -> float:
 def for_all() -> list[Line]:
     queries = MINUTES + HOURS
     megabytes = memory("RefreshFunction")
-    series, causes_and_codes = metrics(), codes() + CAUSES
+    series, by_dimension = metrics(), codes() + CAUSES + routes()
     lambda_run = LAMBDA_CALL + REFRESH_RUN * megabytes / 1024 * LAMBDA_GB_SECOND
     return [
         (
@@ -127,10 +132,10 @@ def for_all() -> list[Line]:
         (
             "CloudWatch",
             (
-                f"{series} metrics and up to {causes_and_codes} more by code and cause at $0.30, "
+                f"{series} metrics and up to {by_dimension} more by code, cause and route at $0.30, "
                 f"{alarms()} alarms at $0.10, a dashboard at $3"
             ),
-            (series + causes_and_codes) * METRIC + alarms() * ALARM + DASHBOARD,
+            (series + by_dimension) * METRIC + alarms() * ALARM + DASHBOARD,
         ),
     ]
 
@@ -145,6 +150,8 @@ def for_an_endpoint() -> list[Line]:
     reads = 1 + 0.5 + 0.5  # watermark, key, heartbeats
     reads += read_units(30 * MINUTE_ITEM, False) + read_units(22 * HOUR_ITEM, False)
     reads += read_units(HOUR_ITEM, True) + read_units(43 * MINUTE_ITEM, True)
+    # Of the counters, which the client kit asks for too: the running total.
+    reads += read_units(TOTAL_ITEM, True)
     lambda_run = LAMBDA_CALL + SCRAPE_RUN * megabytes / 1024 * LAMBDA_GB_SECOND
     return [
         ("HTTP API", f"{MINUTES:,} requests, $1 a million", MINUTES * HTTP_API_CALL),
@@ -156,7 +163,7 @@ def for_an_endpoint() -> list[Line]:
             ),
             MINUTES * lambda_run,
         ),
-        ("DynamoDB, reads", f"2 GetItem and 5 Query: {reads:.0f} units, $0.125 a million", MINUTES * reads * READ_UNIT),
+        ("DynamoDB, reads", f"3 GetItem and 5 Query: {reads:.0f} units, $0.125 a million", MINUTES * reads * READ_UNIT),
         ("DynamoDB, limits", "1 UpdateItem, $0.625 a million", MINUTES * WRITE_UNIT),
         (
             "DynamoDB, rollups",

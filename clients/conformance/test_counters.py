@@ -106,7 +106,7 @@ class Scraped:
                 states.append(agreeing[0])
             else:
                 return states
-        raise AssertionError("\n".join(["the rows say otherwise, whenever they were counted:", *problems]))
+        raise AssertionError(f"the rows say otherwise, whenever they were counted: {min(problems, key=len)}")
 
     def stored(self, figures: Figures) -> Figures:
         """Less the buckets of the kind that the client does not store."""

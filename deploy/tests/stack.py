@@ -60,9 +60,11 @@ class Stack:
         return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False)
 
     def scrape(self, key: str, host: str) -> tuple[int, str]:
+        return self.ask(key, f"/prometheus?endpoint={host}&view=window,counters")
+
+    def ask(self, key: str, route: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection(self.addresses.http, timeout=10)
-        path = f"/v1/endpoints/metrics/prometheus?endpoint={host}"
-        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"})
+        connection.request("GET", f"/v1/endpoints/metrics{route}", headers={"Authorization": f"Bearer {key}"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
 

@@ -363,6 +363,25 @@ fn summary(requests: &[&Request]) -> Summary {
     summary
 }
 
+/// Four requests, one of which failed, as the refresh would store them.
+pub fn minute_of_traffic() -> Summary {
+    let request = |status, ttft_ms, latency_ms, tokens| Request {
+        minute: 0,
+        status,
+        is_streaming: true,
+        ttft_ms,
+        latency_ms,
+        tokens,
+    };
+    let requests = [
+        request(200, 212.0, 2_400.0, [900, 120, 600]),
+        request(200, 180.0, 1_900.0, [400, 90, 0]),
+        request(200, 640.0, 6_200.0, [2_100, 310, 1_500]),
+        request(429, 0.0, 3.0, [0, 0, 0]),
+    ];
+    summary(&requests.iter().collect::<Vec<_>>())
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "bucket numbers are small")]
 fn count(distribution: &mut Distribution<6>, value: Option<f64>) {
     if let Some(value) = value {
