@@ -93,6 +93,11 @@ Scrape it:
 
   curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'
 
+Get the figures of an hour as JSON, and the endpoints of the key as Prometheus discovers them:
+
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics?endpoint=chat.demo.example&range_minutes=60'
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/targets'
+
 Have Prometheus scrape it, in prometheus.yml:
 
   scrape_configs:
