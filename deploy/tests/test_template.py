@@ -62,7 +62,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         aws.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
         aws.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=endpoint)
 
-        # A first creation that fails when all else is there: the emulator makes no alarm of an expression.
+        # A first creation that fails when all else is there: the emulator cannot make an alarm of an expression.
         kind = "Type: AWS::CloudWatch::Alarm, DependsOn: [Dashboard, RollupsTable, ApiKeysTable]"
         metric = "{Id: one, Expression: '1'}"
         what = f"ComparisonOperator: GreaterThanThreshold, EvaluationPeriods: 1, Threshold: 0, Metrics: [{metric}]"

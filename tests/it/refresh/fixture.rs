@@ -35,7 +35,7 @@ use super::tally::Tally;
 
 /// What a run has.
 pub const RUN_TIME: Duration = Duration::from_secs(50);
-/// Scrapes a minute that a key is good for.
+/// Scrapes a minute that a key allows.
 const SCRAPES_A_KEY: usize = 6;
 
 pub fn at(time: &str) -> Timestamp {
