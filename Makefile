@@ -42,7 +42,7 @@ test: ## every Rust test, those of the local stack too
 
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
-	$(LINT)/bin/cargo-insta accept
+	$(LINT)/bin/cargo-insta accept --workspace
 
 lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 

@@ -94,6 +94,10 @@ class MiniStack:
         lines = documented(heading)
         for example, value in examples.items():
             lines = lines.replace(example, value)
+        return self.run(lines)
+
+    def run(self, lines: str) -> str:
+        """Runs lines of a shell, and returns what they print."""
         command = ["bash", "-euo", "pipefail", "-c", lines]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, check=True, stdout=subprocess.PIPE, text=True

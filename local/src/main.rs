@@ -104,7 +104,7 @@ Have Prometheus scrape it, in prometheus.yml:
     - job_name: wafer
       scrape_interval: 60s
       metrics_path: /v1/endpoints/metrics/prometheus
-      params: {{ endpoint: [chat.demo.example, code.demo.example] }}
+      params: {{ endpoint: [chat.demo.example, code.demo.example], view: ['window,counters'] }}
       authorization: {{ credentials: demo-dedicated-key }}
       static_configs: [{{ targets: ['{front}'] }}]
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::http;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 const AT_ONCE: Duration = Duration::from_secs(5);
 const FREE_PORTS: [&str; 3] = ["--listen=:0", "--dynamodb=:0", "--athena=:0"];
 
