@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
-  format advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke \
-  invoke-all test-deploy release test-release keys alarm-test
+  lint-openapi format advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse \
+  invoke invoke-all test-deploy release test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,9 +46,9 @@ test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEE
 
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
-	$(LINT)/bin/cargo-insta accept
+	$(LINT)/bin/cargo-insta accept --workspace
 
-lint: lint-rust lint-python lint-workflows lint-terraform ## every linter: Rust, its dependencies, Python, workflows
+lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 
 lint-rust: target/python/lint/ready
 	cargo fmt --all --check
@@ -78,6 +78,18 @@ lint-terraform: $(HCLFMT)/hclfmt
 # What terraform fmt formats with.
 $(HCLFMT)/hclfmt:
 	GOBIN=$(CURDIR)/$(@D) go install github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D)))
+
+REDOCLY := target/tools/redocly
+NPM := $(shell command -v npm)
+
+lint-openapi: $(if $(NPM),$(REDOCLY)/node_modules)
+	$(if $(NPM),REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY)/node_modules/.bin/redocly lint \
+	  --extends recommended-strict docs/openapi.yaml,@echo 'docs/openapi.yaml was NOT linted: that takes Node with npm' >&2)
+
+$(REDOCLY)/node_modules: requirements/redocly/package.json requirements/redocly/package-lock.json
+	mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
 
 format: target/python/lint/ready ## formats Rust and Python
 	cargo fmt --all
