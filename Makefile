@@ -2,9 +2,9 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format advisories bench \
-  bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all test-deploy release \
-  test-release keys alarm-test
+.PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
+  lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy check-template \
+  rehearse invoke invoke-all test-deploy release test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ run: ## the local stack, on a real LLM inference trace; ARGS="--help" lists its 
 	cargo build --workspace --locked
 	target/debug/local-stack $(ARGS)
 
+check-logs: ## what Athena would make of a folder of request logs; DIR=…
+	$(if $(DIR),,$(error DIR is the folder of hour=… folders))
+	cargo build --workspace --locked
+	target/debug/local-stack check $(DIR)
+
 check: target/python/lint/ready ## the fast loop: format, lints and tests of the functions, ruff, mypy
 	cargo fmt --all --check
 	cargo clippy --all-targets --locked -- -D warnings
@@ -35,11 +40,15 @@ check: target/python/lint/ready ## the fast loop: format, lints and tests of the
 test: ## every Rust test, those of the local stack too
 	cargo test --workspace --locked
 
+test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEED=… takes those steps again
+	STEPS=$(or $(STEPS),10000) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --locked --test it \
+	  in_a_course_of_random_steps -- --nocapture
+
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
-	$(LINT)/bin/cargo-insta accept
+	$(LINT)/bin/cargo-insta accept --workspace
 
-lint: lint-rust lint-python lint-workflows lint-terraform ## every linter: Rust, its dependencies, Python, workflows
+lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 
 lint-rust: target/python/lint/ready
 	cargo fmt --all --check
@@ -70,6 +79,18 @@ lint-terraform: $(HCLFMT)/hclfmt
 $(HCLFMT)/hclfmt:
 	GOBIN=$(CURDIR)/$(@D) go install github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D)))
 
+REDOCLY := target/tools/redocly
+NPM := $(shell command -v npm)
+
+lint-openapi: $(if $(NPM),$(REDOCLY)/node_modules)
+	$(if $(NPM),REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY)/node_modules/.bin/redocly lint \
+	  --extends recommended-strict docs/openapi.yaml,@echo 'docs/openapi.yaml was NOT linted: that takes Node with npm' >&2)
+
+$(REDOCLY)/node_modules: requirements/redocly/package.json requirements/redocly/package-lock.json
+	mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
+
 format: target/python/lint/ready ## formats Rust and Python
 	cargo fmt --all
 	$(LINT)/bin/ruff check --fix
@@ -82,6 +103,10 @@ advisories: target/python/lint/ready ## known vulnerabilities of the dependencie
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
 bench: ## the refresh on a day of 1 and of 10 million rows
 	cargo bench --workspace --locked --profile dev --bench scale
+
+# Optimised, and so built by itself, as the next is.
+bench-answer: ## every route against the bare calls to DynamoDB behind it
+	cargo bench --locked --bench answer
 
 # Optimised, and so built by itself: it shares nothing with the rest. ENDPOINTS="200,2000,5000" are the fleets to try.
 bench-refresh: ## the refresh of 200, 2,000 and 5,000 endpoints, minute by minute; an hour
@@ -153,8 +178,8 @@ check-template: target/python/deploy/ready ## lints the template
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
 # What is rehearsed differs from a release in how long it takes to build, and in nothing else.
-QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
-  CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
+QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal $(QUICK_PROFILE)
 
 rehearse: target/python/deploy/ready target/python/rehearsal/ready ## make deploy into an AWS emulator, and scrapes
 	REMAP="$(REMAP)" $(QUICK) target/python/rehearsal/bin/python -m deploy.rehearse
@@ -179,11 +204,14 @@ ABOUT := target/tools/cargo-about-0.9.3
 RELEASE_TOOLS := $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about
 WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$(CURDIR)/$(ABOUT)/bin:$$PATH"
 
+# Each is run once: that it is built quickly counts for more.
 $(CYCLONEDX)/bin/cargo-cyclonedx:
-	cargo install --quiet --locked --root $(CYCLONEDX) $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(CYCLONEDX) \
+	  $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
 
 $(ABOUT)/bin/cargo-about:
-	cargo install --quiet --locked --root $(ABOUT) --features cli $(subst about-,about@,$(notdir $(ABOUT)))
+	$(QUICK_PROFILE) cargo install --quiet --locked --root $(ABOUT) --features cli \
+	  $(subst about-,about@,$(notdir $(ABOUT)))
 
 release: $(RELEASE_TOOLS) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
 	$(MAKE) --no-print-directory build ARCH=x86_64

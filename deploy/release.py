@@ -5,6 +5,7 @@ The same commit, built by the same tools, gives the same bytes.
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -87,17 +88,36 @@ def replaced(text: str, old: str, new: str) -> str:
     return text.replace(old, new)
 
 
+def linked() -> set[str]:
+    """The crates of the functions, their own too, each as `name version`."""
+    command = ["cargo", "tree", "--locked", "--package", "wafer-metrics", "--edges", "normal,no-proc-macro"]
+    lines = subprocess.check_output([*command, "--target", TARGET, "--prefix", "none"], cwd=ROOT, text=True)
+    return {line.split(" (")[0].replace(" v", " ") for line in lines.splitlines()}
+
+
 def bill_of_materials() -> str:
-    """CycloneDX, of the functions' crate. The tool writes one beside each manifest of the workspace."""
+    """CycloneDX, of what is linked.
+
+    The tool writes one beside each manifest of the workspace, and takes the features that the whole workspace turns on.
+    """
     name = "release-bill-of-materials"
     command = ["cargo", "cyclonedx", "--format", "json", "--spec-version", "1.5", "--target", TARGET, "--all"]
     command += ["--no-build-deps", "--override-filename", name, "--quiet"]
     try:
         subprocess.run(command, cwd=ROOT, env=os.environ | {"SOURCE_DATE_EPOCH": committed()}, check=True)
-        return (ROOT / f"{name}.json").read_text().replace(str(ROOT), "/wafer-metrics")
+        bill = json.loads((ROOT / f"{name}.json").read_text().replace(str(ROOT), "/wafer-metrics"))
     finally:
         for manifest in subprocess.check_output(["git", "ls-files", "*Cargo.toml"], cwd=ROOT, text=True).split():
             (ROOT / manifest).with_name(f"{name}.json").unlink(missing_ok=True)
+    crates = linked()
+    bill["components"] = [part for part in bill["components"] if f"{part['name']} {part['version']}" in crates]
+    known = {part["bom-ref"] for part in [bill["metadata"]["component"], *bill["components"]]}
+    bill["dependencies"] = [
+        dependency | {"dependsOn": [reference for reference in dependency.get("dependsOn", []) if reference in known]}
+        for dependency in bill["dependencies"]
+        if dependency["ref"] in known
+    ]
+    return json.dumps(bill, indent=2) + "\n"
 
 
 def committed() -> str:

@@ -49,7 +49,7 @@ struct Limits {
 const SCRAPE_PATH: &str = "/v1/endpoints/metrics/prometheus";
 
 /// The routes, by path. All answer GET.
-const ROUTES: [(&str, Route); 3] = [
+pub const ROUTES: [(&str, Route); 3] = [
     (SCRAPE_PATH, Route::Scrape),
     ("/v1/endpoints/metrics", Route::Json),
     ("/v1/endpoints/metrics/targets", Route::Targets),
@@ -59,7 +59,7 @@ const ROUTES: [(&str, Route); 3] = [
 const ENDPOINTS_AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy)]
-enum Route {
+pub enum Route {
     Scrape,
     Json,
     Targets,

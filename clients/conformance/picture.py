@@ -19,39 +19,37 @@ from loopback.processes import end_on_termination
 
 OUTPUT = ROOT / "docs" / "clients.png"
 
-CODE_ENDPOINT = f'endpoint="{CODE}"'
-TTFT, REQUESTS = "wafer_time_to_first_token_seconds", "wafer_requests_total"
+ALL_REQUESTS, FAILURES = "wafer_requests_total{$}", 'wafer_requests_total{$, status_class!="2xx"}'
+ALL_OF_A_DAY, FAILURES_OF_A_DAY = "wafer_requests_last_24h{$}", 'wafer_requests_last_24h{$, status_class!="2xx"}'
 
-# The unit of a panel's axis, and the query of each of its lines.
+# The unit of a panel's axis, and the query of each of its lines, with `$` for the endpoint.
 PANELS = {
     "Time to first token, p90": (
         "seconds",
         {
-            "24 h": f'wafer_ttft_seconds{{{CODE_ENDPOINT}, quantile="0.9"}}',
-            "5 minutes": f"histogram_quantile(0.9, sum(rate({TTFT}{{{CODE_ENDPOINT}}}[5m])))",
+            "24 h": 'wafer_ttft_seconds{$, quantile="0.9"}',
+            "5 minutes": "histogram_quantile(0.9, sum(rate(wafer_time_to_first_token_seconds{$}[5m])))",
         },
     ),
     "Requests per second": (
         "requests a second",
         {
-            "24 h": f"sum(wafer_requests_last_24h{{{CODE_ENDPOINT}}}) / 86400",
-            "5 minutes": f"sum(rate({REQUESTS}{{{CODE_ENDPOINT}}}[5m]))",
+            "24 h": f"sum({ALL_OF_A_DAY}) / 86400",
+            "5 minutes": f"sum(rate({ALL_REQUESTS}[5m]))",
         },
     ),
     "Failed requests": (
         "share of all",
         {
-            "24 h": f'sum(wafer_requests_last_24h{{{CODE_ENDPOINT}, status_class!="2xx"}})'
-            f" / sum(wafer_requests_last_24h{{{CODE_ENDPOINT}}})",
-            "5 minutes": f'sum(rate({REQUESTS}{{{CODE_ENDPOINT}, status_class!="2xx"}}[5m]))'
-            f" / sum(rate({REQUESTS}{{{CODE_ENDPOINT}}}[5m]))",
+            "24 h": f"sum({FAILURES_OF_A_DAY}) / sum({ALL_OF_A_DAY})",
+            "5 minutes": f"sum(rate({FAILURES}[5m])) / sum(rate({ALL_REQUESTS}[5m]))",
         },
     ),
     "Requests in the engines": (
         "requests",
         {
-            "running": f"wafer_engine_running_requests{{{CODE_ENDPOINT}}}",
-            "queued": f"wafer_engine_queue_depth{{{CODE_ENDPOINT}}}",
+            "running": "wafer_engine_running_requests{$}",
+            "queued": "wafer_engine_queue_depth{$}",
         },
     ),
 }
@@ -83,7 +81,7 @@ def draw(server: Prometheus, start: float, end: float) -> None:
     figure, axes = plt.subplots(2, 2, figsize=(11, 6), layout="constrained")
     for axis, (title, (unit, lines)) in zip(axes.flat, PANELS.items(), strict=True):
         for name, query in lines.items():
-            for series in server.query_range(query, start, end, 10):
+            for series in server.query_range(query.replace("$", f'endpoint="{CODE}"'), start, end, 10):
                 times = [datetime.fromtimestamp(at, UTC) for at, _ in series["values"]]
                 axis.plot(times, [float(value) for _, value in series["values"]], label=name)
         axis.set_title(title, loc="left", fontsize=11)
@@ -93,7 +91,7 @@ def draw(server: Prometheus, start: float, end: float) -> None:
         axis.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
         axis.legend(fontsize=8, ncols=2)
     minutes = round((end - start) / 60)
-    figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.INTERVAL}", fontsize=12)
+    figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.CALM_INTERVAL}", fontsize=12)
     figure.savefig(OUTPUT, dpi=90)
     print(OUTPUT)
 

@@ -23,15 +23,6 @@ def test_page_names_the_file(name: str) -> None:
     assert f"clients/{name}" in PAGE
 
 
-@pytest.mark.parametrize("family", contract.FAMILIES)
-def test_page_lists_the_series_with_its_label(family: str) -> None:
-    row = next((line for line in PAGE.splitlines() if line.startswith(f"| `{family}`")), None)
-    assert row, f"the page does not list {family}"
-    if label := contract.FAMILIES[family].label:
-        assert f"`{label.name}`" in row, f"the page lists another label: {row}"
-        assert all(value in row for value in label.values), f"the page lists other values: {row}"
-
-
 @pytest.mark.parametrize("view", [WINDOW, COUNTERS, BOTH])
 def test_page_counts_the_series_of_a_view(view: str) -> None:
     classic = len(contract.series(["one"], view))

@@ -1,37 +1,86 @@
 //! Runs the whole product on loopback, without AWS.
 
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use jiff::Timestamp;
+use local_stack::check;
 use local_stack::stack::{Options, Stack, StackError};
-use tokio::signal::ctrl_c;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use wafer_metrics::telemetry::log;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let options = Options::parse();
+#[derive(Debug, Parser)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Says what Athena would make of request logs: what it would refuse, what would be skipped, what is missing
+    #[command(after_help = "Exits with 0 where there are logs, and nothing is refused or skipped.")]
+    Check {
+        /// The folder of hour=… folders
+        dir: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Cli { command, options } = Cli::parse();
     if let Ok(filter) = std::env::var("RUST_LOG") {
         log::start(Some(&filter));
     }
-    tokio::select! {
-        ended = run(&options) => match ended {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }
-        },
-        () = interrupted() => ExitCode::SUCCESS,
+    match command {
+        None => run(&options),
+        Some(Command::Check { dir }) => check_logs(&dir),
     }
 }
 
-async fn run(options: &Options) -> Result<(), StackError> {
-    let stack = Stack::start(options, Arc::new(Timestamp::now)).await?;
-    println!("{}", ready(&stack));
-    stack.run().await
+fn check_logs(folder: &Path) -> ExitCode {
+    match check::check(folder, &mut io::stdout().lock()) {
+        Ok(totals) if totals.is_good() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> ExitCode {
+    let ended = Runtime::new().map_err(StackError::Runtime).and_then(|runtime| {
+        let ended = runtime.block_on(run_until_interrupted(options));
+        // A query that is under way waits for nobody.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run_until_interrupted(options: &Options) -> Result<(), StackError> {
+    let mut interrupts = Interrupts::listen().map_err(StackError::Runtime)?;
+    let run = async {
+        let stack = Stack::start(options, Arc::new(Timestamp::now)).await?;
+        stack.run(|stack| println!("{}", ready(stack))).await
+    };
+    tokio::select! {
+        ended = run => ended,
+        () = interrupts.any() => Ok(()),
+    }
 }
 
 /// The commands that try it.
@@ -44,13 +93,18 @@ Scrape it:
 
   curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'
 
+Get the figures of an hour as JSON, and the endpoints of the key as Prometheus discovers them:
+
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics?endpoint=chat.demo.example&range_minutes=60'
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/targets'
+
 Have Prometheus scrape it, in prometheus.yml:
 
   scrape_configs:
     - job_name: wafer
       scrape_interval: 60s
       metrics_path: /v1/endpoints/metrics/prometheus
-      params: {{ endpoint: [chat.demo.example, code.demo.example] }}
+      params: {{ endpoint: [chat.demo.example, code.demo.example], view: ['window,counters'] }}
       authorization: {{ credentials: demo-dedicated-key }}
       static_configs: [{{ targets: ['{front}'] }}]
 
@@ -61,11 +115,40 @@ Look into its tables, or put a key or a heartbeat:
     )
 }
 
-/// Ctrl-C, or a polite kill.
-async fn interrupted() {
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
-    tokio::select! {
-        _ = ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// Ctrl-C, a polite kill, and a terminal that is closed.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Option<Signal>,
+}
+
+impl Interrupts {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) },
+        })
     }
+
+    async fn any(&mut self) {
+        let hangup = async {
+            match &mut self.hangup {
+                Some(hangup) => hangup.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = hangup => {}
+        }
+    }
+}
+
+/// Whether we were started to outlive the terminal, as by `nohup`.
+fn hangup_is_ignored() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    ignored.is_some_and(|signals| signals & 1 != 0)
 }

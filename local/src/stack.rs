@@ -4,20 +4,17 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use athena_endpoint::{Athena, Clock};
-use clap::Parser;
 use dynamodb_endpoint::{DynamoDb, DynoxideError, tables};
-use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp};
 use local_athena::{DataFusion, EngineError};
-use tempfile::TempDir;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, interval_at};
-use wafer_metrics::error::{Cause, chain};
+use tokio::time::{Instant, Interval, interval, interval_at};
+use wafer_metrics::error::chain;
 use wafer_metrics::refresh::{HandleError, Report};
 use wafer_metrics::settings::SettingsError;
 use wafer_metrics::stores::aws;
@@ -26,50 +23,27 @@ use wafer_metrics::stores::rollups::RollupWriter;
 use crate::demo::log_writer::LogWriteError;
 use crate::demo::trace::{Trace, TraceError};
 use crate::demo::traffic::{CHAT, CODE, Traffic};
-use crate::demo::{Demo, FILLED_HOURS};
+use crate::demo::{Demo, DemoFolder, Unwritten};
 use crate::demo::{heartbeats, keys};
 use crate::gateway;
 use crate::lambdas::{DATABASE, Lambdas, REQUEST_LOGS, sdk_config};
+use crate::listen::{ListenAddress, reachable};
+pub use crate::options::Options;
+use crate::progress;
 
 /// How often new log files appear.
 const LOGS_EVERY: Duration = Duration::from_secs(10);
 const HEARTBEATS_EVERY: Duration = Duration::from_secs(10);
-const REFRESH_EVERY: Duration = Duration::from_mins(1);
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-
-/// Runs the wafer-metrics endpoint on loopback: a DynamoDB and an Athena endpoint, both functions, demo keys, traffic and heartbeats.
-#[derive(Clone, Debug, Parser)]
-#[command(version, after_help = "RUST_LOG=info shows the functions' own log lines, one JSON object each.")]
-pub struct Options {
-    /// Where the HTTP front listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
-    pub listen: SocketAddr,
-    /// Where DynamoDB listens; any AWS SDK or CLI may put keys and heartbeats there
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
-    pub dynamodb: SocketAddr,
-    /// Where Athena listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8001")]
-    pub athena: SocketAddr,
-    /// Read request logs from this folder of hour=… folders, and make no demo traffic
-    #[arg(long, value_name = "DIR")]
-    pub logs: Option<PathBuf>,
-    /// Replay this Azure LLM inference trace as the traffic of chat.demo.example [default: the one shipped]
-    #[arg(long, value_name = "FILE")]
-    pub trace: Option<PathBuf>,
-    /// Use this DynamoDB, and start none
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_DYNAMODB")]
-    pub dynamodb_url: Option<String>,
-    /// Use this Athena, and start none
-    #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL_ATHENA")]
-    pub athena_url: Option<String>,
-}
 
 /// Why the stack did not start, or went down.
 #[derive(Debug, Error)]
 pub enum StackError {
+    /// No threads, or no signals.
+    #[error("cannot run: {0}")]
+    Runtime(io::Error),
     /// A port is in use, or cannot be bound.
     #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, io::Error),
+    Listen(ListenAddress, io::Error),
     /// The folder of `--logs` is not there.
     #[error("no such folder of request logs: {0}")]
     NoLogs(PathBuf),
@@ -94,15 +68,12 @@ pub enum StackError {
     /// A setting of the functions does not fit.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The first refresh failed.
-    #[error("the first refresh failed: {}", chain(.0))]
-    Refresh(#[from] HandleError),
     /// A server ended.
     #[error("a server ended: {0}")]
     Ended(String),
 }
 
-/// The stack, filled and serving. Time moves its data only while it [runs](Stack::run); dropping it ends it.
+/// The stack, serving. Time moves its data only while it [runs](Stack::run); dropping it ends it.
 pub struct Stack {
     front: SocketAddr,
     dynamodb_url: String,
@@ -112,32 +83,24 @@ pub struct Stack {
     functions: Arc<Lambdas>,
     demo: Option<Demo>,
     clock: Clock,
+    refresh_every: Duration,
     servers: JoinSet<io::Result<()>>,
-    _folder: TempDir,
+    /// Removed last.
+    _folder: Option<DemoFolder>,
 }
 
 impl Stack {
-    /// Starts every part, fills the last 24 h, and refreshes until the rollups have caught up.
+    /// Starts every part, and writes the demo's request logs of the last 24 h.
     ///
     /// # Errors
-    /// When a part does not start, or the first refresh fails.
+    /// When a part does not start.
     pub async fn start(options: &Options, clock: Clock) -> Result<Self, StackError> {
-        let now = clock();
-        let demo_folder = tempfile::tempdir().map_err(StackError::Folder)?;
-        let (folder, traffic) = match &options.logs {
-            Some(folder) if folder.is_dir() => (folder.as_path(), None),
-            Some(folder) => return Err(StackError::NoLogs(folder.clone())),
-            None => {
-                let chat = options.trace.as_deref().map_or_else(Trace::chat, Trace::read)?;
-                (demo_folder.path(), Some(vec![Traffic::new(CHAT, chat), Traffic::new(CODE, Trace::code()?)]))
-            }
-        };
+        let (front_listener, front) = listen("the HTTP front", &options.listen).await?;
         let mut servers = JoinSet::new();
-        let (front_listener, front) = listen(options.listen).await?;
-        let (dynamodb_url, database) = if let Some(url) = &options.dynamodb_url {
-            (url.clone(), None)
+        let (dynamodb_url, database) = if let Some(url) = given(options.dynamodb_url.as_ref()) {
+            (url, None)
         } else {
-            let (listener, address) = listen(options.dynamodb).await?;
+            let (listener, address) = listen("DynamoDB", &options.dynamodb).await?;
             let database = DynamoDb::new(Arc::clone(&clock))?;
             let serving = database.clone().serve(listener);
             servers.spawn(async {
@@ -146,11 +109,21 @@ impl Stack {
             });
             (format!("http://{address}"), Some(database))
         };
-        let athena_url = if let Some(url) = &options.athena_url {
-            url.clone()
+        let (logs, demo, demo_folder) = match &options.logs {
+            Some(folder) if folder.is_dir() => (folder.clone(), None, None),
+            Some(folder) => return Err(StackError::NoLogs(folder.clone())),
+            None => {
+                let folder = DemoFolder::new_in(&std::env::temp_dir()).map_err(StackError::Folder)?;
+                let chat = options.trace.as_deref().map_or_else(Trace::chat, Trace::read)?;
+                let traffic = vec![Traffic::new(CHAT, chat), Traffic::new(CODE, Trace::code()?)];
+                (folder.path().to_owned(), Some(Demo::new(traffic, folder.path(), clock())), Some(folder))
+            }
+        };
+        let athena_url = if let Some(url) = given(options.athena_url.as_ref()) {
+            url
         } else {
-            let (listener, address) = listen(options.athena).await?;
-            let engine = DataFusion::new(folder, DATABASE, REQUEST_LOGS)?;
+            let (listener, address) = listen("Athena", &options.athena).await?;
+            let engine = DataFusion::new(&logs, DATABASE, REQUEST_LOGS)?;
             servers.spawn(Athena::new(engine, Arc::clone(&clock)).serve(listener));
             format!("http://{address}")
         };
@@ -159,8 +132,8 @@ impl Stack {
         keys::put(&dynamodb).await.map_err(|error| StackError::Refused(chain(&*error)))?;
         let functions = Arc::new(Lambdas::new(&dynamodb_url, &athena_url)?);
         servers.spawn(serve(front_listener, Arc::clone(&functions), Arc::clone(&clock)));
-        let demo = traffic.map(|traffic| Demo::new(traffic, folder, now));
-        let mut stack = Self {
+        let (demo, unwritten) = demo.unzip();
+        let stack = Self {
             front,
             dynamodb_url,
             athena_url,
@@ -169,21 +142,24 @@ impl Stack {
             functions,
             demo,
             clock,
+            refresh_every: options.refresh_every,
             servers,
             _folder: demo_folder,
         };
         stack.report_heartbeats().await;
-        stack.fill().await?;
-        stack.catch_up().await?;
+        stack.write_logs(&unwritten.unwrap_or_default()).await?;
         Ok(stack)
     }
 
-    /// Moves the demo's data and refreshes each minute, for as long as every server lives.
+    /// Moves the demo's data and refreshes each minute, for as long as every server lives. A refresh that fails is shown,
+    /// and tried again. Once the window is filled calls `ready`.
     ///
     /// # Errors
     /// When a server ends.
-    pub async fn run(mut self) -> Result<(), StackError> {
-        let (mut logs, mut beats, mut minutes) = (every(LOGS_EVERY), every(HEARTBEATS_EVERY), every(REFRESH_EVERY));
+    pub async fn run(mut self, ready: impl FnOnce(&Self)) -> Result<(), StackError> {
+        let (mut logs, mut beats, mut minutes) =
+            (every(LOGS_EVERY), every(HEARTBEATS_EVERY), interval(self.refresh_every));
+        let mut ready = Some(ready);
         let mut refreshes = JoinSet::new();
         loop {
             tokio::select! {
@@ -192,11 +168,12 @@ impl Stack {
                 // One at a time, as with a reserved concurrency of 1.
                 _ = minutes.tick(), if refreshes.is_empty() => {
                     self.delete_expired();
-                    let (functions, now) = (Arc::clone(&self.functions), (self.clock)());
-                    refreshes.spawn(async move { functions.refresh(now).await });
+                    refreshes.spawn(self.catch_up(ready.is_some()));
                 }
-                Some(done) = refreshes.join_next() => if let Ok(Err(error)) = done {
-                    eprintln!("refresh failed: {}", chain(&error));
+                Some(done) = refreshes.join_next() => match done {
+                    Ok(Ok(())) => if let Some(ready) = ready.take() { ready(&self) },
+                    Ok(Err(error)) => eprintln!("{}", failure(&error, ready.is_some())),
+                    Err(panic) => eprintln!("refresh failed: {panic}"),
                 },
                 Some(ended) = self.servers.join_next() => {
                     return Err(StackError::Ended(format!("{ended:?}")));
@@ -245,44 +222,30 @@ impl Stack {
         self.functions.refresh((self.clock)()).await
     }
 
-    /// Delivers the logs of the time before the start, an hour at a time.
-    async fn fill(&mut self) -> Result<(), StackError> {
-        let now = (self.clock)();
-        let Some(demo) = &mut self.demo else { return Ok(()) };
-        let bar = progress("request logs", FILLED_HOURS.into());
-        for ago in (0..FILLED_HOURS).rev() {
-            demo.deliver(now - SignedDuration::from_hours(ago.into()))?;
-            bar.inc(1);
+    /// Refreshes until nothing is left to do; shows progress while the window is filled.
+    pub fn catch_up(&self, is_filling: bool) -> impl Future<Output = Result<(), HandleError>> + Send + 'static {
+        let (functions, clock) = (Arc::clone(&self.functions), Arc::clone(&self.clock));
+        let rollups = RollupWriter::new(self.dynamodb.clone(), tables::ROLLUPS.to_owned());
+        async move {
+            let refreshes = async {
+                while !functions.refresh(clock()).await?.complete {}
+                Ok(())
+            };
+            if is_filling { progress::of_window(refreshes, &rollups, &clock).await } else { refreshes.await }
+        }
+    }
+
+    async fn write_logs(&self, hours: &[Unwritten]) -> Result<(), StackError> {
+        let Some(demo) = &self.demo else { return Ok(()) };
+        let bar = progress::bar("request logs", hours.len());
+        for hours in hours.chunks(available_parallelism().map_or(1, usize::from)) {
+            demo.write_hours(hours)?;
+            bar.inc(u64::try_from(hours.len()).unwrap_or_default());
             // Lets the servers, and an interrupt, have their turn.
             tokio::task::yield_now().await;
         }
-        bar.finish();
+        bar.finish_and_clear();
         Ok(())
-    }
-
-    /// Refreshes until nothing is left to do.
-    async fn catch_up(&self) -> Result<(), StackError> {
-        let bar = progress("24 h window", 24 * 60);
-        let rollups = RollupWriter::new(self.dynamodb.clone(), tables::ROLLUPS.to_owned());
-        let show = async {
-            loop {
-                tokio::time::sleep(PROGRESS_EVERY).await;
-                if let Ok(minutes_left) = minutes_left(&rollups, (self.clock)()).await {
-                    bar.set_position((24 * 60_u64).saturating_sub(minutes_left));
-                }
-            }
-        };
-        let refresh = async {
-            while !self.refresh().await?.complete {}
-            Ok(())
-        };
-        tokio::select! {
-            done = refresh => {
-                bar.finish();
-                done
-            }
-            () = show => Ok(()),
-        }
     }
 
     /// DynamoDB's TTL, which the in-process one leaves to its owner.
@@ -293,17 +256,28 @@ impl Stack {
     }
 }
 
-/// How many minutes the watermark is behind.
-async fn minutes_left(rollups: &RollupWriter, now: Timestamp) -> Result<u64, Cause> {
-    let through = rollups.watermark().await?.map_or(Timestamp::MIN, |mark| mark.value.through.start());
-    Ok(u64::try_from(now.duration_since(through).as_mins()).unwrap_or_default())
+/// A URL; an empty one counts as not given.
+fn given(url: Option<&String>) -> Option<String> {
+    url.filter(|url| !url.trim().is_empty()).cloned()
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StackError> {
-    let failed = |error| StackError::Listen(address, error);
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    Ok((listener, bound))
+/// Listens, and warns where that is not on loopback alone. The address is one that this machine reaches.
+async fn listen(what: &str, address: &ListenAddress) -> Result<(TcpListener, SocketAddr), StackError> {
+    let (listener, bound) = address.bind().await.map_err(|error| StackError::Listen(address.clone(), error))?;
+    if !bound.ip().is_loopback() {
+        eprintln!("warning: {what} listens on {bound}, where other machines can reach it");
+    }
+    Ok((listener, reachable(bound)))
+}
+
+/// What is said of a refresh that failed.
+fn failure(error: &HandleError, is_filling: bool) -> String {
+    let cause = chain(error);
+    if is_filling {
+        format!("refresh failed: {cause}\nscrapes answer 502 until a refresh succeeds; it is tried again each minute")
+    } else {
+        format!("refresh failed: {cause}")
+    }
 }
 
 async fn serve(listener: TcpListener, functions: Arc<Lambdas>, clock: Clock) -> io::Result<()> {
@@ -324,11 +298,4 @@ fn every(period: Duration) -> Interval {
     let mut interval = interval_at(Instant::now() + period, period);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     interval
-}
-
-/// A bar on standard error, where that is a terminal.
-fn progress(what: &'static str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg:>14} {wide_bar} {percent:>3} %")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style).with_message(what)
 }

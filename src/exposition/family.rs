@@ -185,12 +185,13 @@ impl Display for Number {
 }
 
 impl Number {
-    /// Each step rounds to the nearest, so that a larger number never becomes a smaller one.
+    /// The nearest float. Of a decimal it is read off the text: a float divided by another may be less than what a scraper
+    /// reads there, and a sum would fall where it changes the format.
     #[expect(clippy::cast_precision_loss, reason = "a float is what is asked for")]
     pub fn as_f64(self) -> f64 {
         match self {
             Self::Integer(number) => number as f64,
-            Self::Decimal { units, decimals } => units as f64 / 10_u128.pow(decimals) as f64,
+            Self::Decimal { .. } => self.to_string().parse().unwrap_or(f64::INFINITY),
             Self::Float(number) => number,
         }
     }
@@ -214,5 +215,14 @@ mod tests {
         assert_eq!(written(1_500_000, 6), "1.5");
         assert_eq!(written(12_000, 3), "12");
         assert_eq!(written(u128::MAX, 3), "340282366920938463463374607431768211.455");
+    }
+
+    #[test]
+    fn a_decimal_is_the_same_float_in_text_and_protobuf() {
+        // Of the last two the quotient of the nearest floats is another one.
+        for units in [0, 1, 1_234_567, (1 << 53) + 1, 1_152_921_504_647_842_401, u128::MAX] {
+            let number = Number::Decimal { units, decimals: 3 };
+            assert_eq!(number.as_f64().to_bits(), number.to_string().parse::<f64>().unwrap().to_bits(), "{number}");
+        }
     }
 }

@@ -133,6 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn the_contract_lists_the_gauges_with_their_ranges() {
+        let page = include_str!("../../docs/contract.md");
+        let table = page.split("**Heartbeats**").nth(1).unwrap().split("\n\n").nth(1).unwrap();
+        let mut listed = Vec::new();
+        for row in table.lines() {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let kind = match cells[3] {
+                "whole, 0 to 10^9" => Kind::Count,
+                "0 to 1" => Kind::Ratio,
+                _ => continue,
+            };
+            listed.extend(cells[1].split('`').skip(1).step_by(2).map(|attribute| (attribute, kind)));
+        }
+        assert_eq!(listed, GAUGES.map(|gauge| (gauge.attribute, gauge.kind)));
+    }
+
+    #[test]
     fn a_worker_counts_until_its_heartbeat_is_older_than_ten_minutes() {
         assert_eq!(engine(&[beat(600_000, [])]).replicas_reporting, 1);
         assert_eq!(engine(&[beat(600_001, [])]).replicas_reporting, 0);
@@ -145,11 +162,8 @@ mod tests {
         let stale = beat(600_001, [(RUNNING_REQUESTS, 100.0)]);
         let engine = engine(&[busy, busier, beat(1, []), stale]);
         assert_eq!(engine.replicas_reporting, 3);
-        assert_eq!(
-            GAUGES.map(|gauge| engine.value(gauge)),
-            [Some(7.0), None, Some(0.75), None],
-            "running requests, queue, KV cache usage and hits"
-        );
+        let gauges = [RUNNING_REQUESTS, QUEUE_DEPTH, KV_CACHE_USAGE_RATIO, KV_CACHE_HIT_RATIO];
+        assert_eq!(gauges.map(|gauge| engine.value(gauge)), [Some(7.0), None, Some(0.75), None]);
     }
 
     #[test]

@@ -83,7 +83,10 @@ impl Event {
 pub struct Reply {
     pub status: i64,
     pub headers: BTreeMap<String, String>,
+    /// As it stands in the answer to API Gateway: base64 where it is binary.
     pub body: String,
+    /// As the caller gets it.
+    pub bytes: Vec<u8>,
 }
 
 impl Reply {
@@ -134,11 +137,13 @@ pub async fn call(scrape: &Service, event: &Event, now: Timestamp) -> Reply {
 pub async fn try_call(scrape: &Service, event: &Event, now: Timestamp) -> Result<Reply, NotHttp> {
     let payload = serde_json::value::to_raw_value(&event.0).unwrap();
     let response = scrape.handle(LambdaEvent::new(payload, invocation("wafer-metrics-scrape")), now).await?;
+    let bytes = response.body.as_deref().unwrap_or_default().to_vec();
     let response = serde_json::to_value(response).unwrap();
     let headers = response["headers"].as_object().unwrap().iter();
     Ok(Reply {
         status: response["statusCode"].as_i64().unwrap(),
         headers: headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect(),
         body: response["body"].as_str().unwrap_or_default().to_owned(),
+        bytes,
     })
 }

@@ -8,6 +8,7 @@ pub mod dynamodb;
 pub mod keys;
 pub mod logs;
 pub mod proxy;
+pub mod replica;
 pub mod rollups;
 
 use std::net::SocketAddr;
@@ -23,9 +24,10 @@ pub async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// How to reach an endpoint of a test.
+/// How to reach an endpoint of a test, through no proxy.
 pub fn sdk_config(address: SocketAddr) -> SdkConfig {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new("us-east-1"));
+    let config = config.http_client(aws_smithy_http_client::Builder::new().build_http());
     config.credentials_provider(credentials).endpoint_url(format!("http://{address}")).build()
 }

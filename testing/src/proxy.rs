@@ -235,13 +235,8 @@ impl Proxy {
     }
 
     fn note(&self, request: &[u8]) -> Option<Fault> {
-        let text = String::from_utf8_lossy(request);
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let operation = head
-            .lines()
-            .find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
-        let body: Value = serde_json::from_str(body).unwrap_or_default();
-        let call = body["TableName"].as_str().map_or(operation.to_owned(), |table| format!("{operation} {table}"));
+        let (operation, body) = operation(request)?;
+        let call = body["TableName"].as_str().map_or(operation.clone(), |table| format!("{operation} {table}"));
         let mut state = self.state.lock().unwrap();
         state.calls.push(call.clone());
         state.requests.push(body);
@@ -251,7 +246,17 @@ impl Proxy {
     }
 }
 
-struct Stream<'a>(&'a TcpStream);
+/// What a request asks for, such as `GetItem`, and its body.
+pub(crate) fn operation(request: &[u8]) -> Option<(String, Value)> {
+    let text = String::from_utf8_lossy(request);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let operation = head
+        .lines()
+        .find_map(|line| line.to_lowercase().starts_with("x-amz-target").then(|| line.rsplit('.').next()))??;
+    Some((operation.to_owned(), serde_json::from_str(body).unwrap_or_default()))
+}
+
+pub(crate) struct Stream<'a>(pub(crate) &'a TcpStream);
 
 impl Stream<'_> {
     /// Until the other side closes: no client sends a second request before it has the answer to the first.
@@ -260,7 +265,7 @@ impl Stream<'_> {
     }
 
     /// A whole request or response; `None` when the other side has closed.
-    async fn message(&mut self) -> Option<Vec<u8>> {
+    pub(crate) async fn message(&mut self) -> Option<Vec<u8>> {
         let mut message = Vec::new();
         let mut buffer = [0; 16 * 1024];
         loop {
@@ -287,7 +292,7 @@ impl Stream<'_> {
         }
     }
 
-    async fn write(&mut self, mut bytes: &[u8]) -> Option<()> {
+    pub(crate) async fn write(&mut self, mut bytes: &[u8]) -> Option<()> {
         while !bytes.is_empty() {
             self.0.writable().await.ok()?;
             match self.0.try_write(bytes) {

@@ -363,6 +363,25 @@ fn summary(requests: &[&Request]) -> Summary {
     summary
 }
 
+/// Four requests, one of which failed, as the refresh would store them.
+pub fn minute_of_traffic() -> Summary {
+    let request = |status, ttft_ms, latency_ms, tokens| Request {
+        minute: 0,
+        status,
+        is_streaming: true,
+        ttft_ms,
+        latency_ms,
+        tokens,
+    };
+    let requests = [
+        request(200, 212.0, 2_400.0, [900, 120, 600]),
+        request(200, 180.0, 1_900.0, [400, 90, 0]),
+        request(200, 640.0, 6_200.0, [2_100, 310, 1_500]),
+        request(429, 0.0, 3.0, [0, 0, 0]),
+    ];
+    summary(&requests.iter().collect::<Vec<_>>())
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "bucket numbers are small")]
 fn count(distribution: &mut Distribution<6>, value: Option<f64>) {
     if let Some(value) = value {
@@ -514,6 +533,24 @@ async fn every_range_follows_the_requests_at_window_ends_in_each_minute_of_an_ho
             assert_follows(&answer, &requests, start, &(first..end), bin_minutes);
             assert_eq!(answer["data_age_seconds"], 90);
         }
+    }
+}
+
+#[tokio::test]
+async fn five_minutes_take_fewer_calls_than_a_scrape() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    let client = client(proxy.address);
+    // Whatever part of an hour is sealed.
+    for past in [0, 1, 4, 9, 10, 13, 30, 59] {
+        let end = Minute::floor("2026-11-24T12:00:00Z".parse().unwrap()).plus(past);
+        put_watermark(&client, &watermark(end, end.plus(-10).hour())).await;
+        let scrape = scrape(&client);
+        proxy.calls();
+        assert_eq!(call(&scrape, &Event::scrape(), end.start()).await.status, 200);
+        let of_scrape = proxy.calls().len();
+        assert_eq!(call(&scrape, &range(5).key(METRICS_KEY), end.start()).await.status, 200);
+        let of_json = proxy.calls().len();
+        assert!(of_json < of_scrape, "{past} minutes past the hour: {of_json}, a scrape {of_scrape}");
     }
 }
 

@@ -11,6 +11,7 @@ mod hostile;
 mod json;
 mod limiter;
 mod negotiation;
+mod openapi;
 mod reads;
 mod refresh;
 mod refresh_log;

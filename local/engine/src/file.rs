@@ -12,7 +12,7 @@ use datafusion::parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use datafusion::parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use datafusion::parquet::basic::{Compression, Type as Physical};
+use datafusion::parquet::basic::{Compression, LogicalType, TimeUnit as ParquetTimeUnit, Type as Physical};
 use datafusion::parquet::errors::ParquetError;
 use datafusion::parquet::file::metadata::{FileMetaData, ParquetMetaData, RowGroupMetaData};
 use datafusion::parquet::schema::types::{SchemaDescriptor, Type, TypePtr};
@@ -86,6 +86,7 @@ pub struct LogFile {
     /// One for each wanted column of the table.
     sources: Vec<Source>,
     schema: SchemaRef,
+    doubts: Vec<String>,
 }
 
 /// Where the values of one of the table's columns come from.
@@ -109,6 +110,7 @@ impl LogFile {
         let stored = ArrowReaderMetadata::load(&File::open(path)?, ArrowReaderOptions::new()).map_err(malformed)?;
         let stored = stored.metadata();
         let mut columns = stored.file_metadata().schema_descr().root_schema().get_fields().to_vec();
+        let mut doubts = Vec::new();
         let source = |field: &Arc<Field>| -> Result<Source, BadData> {
             if field.name() == HOUR {
                 return Ok(Source::Hour(hour.to_owned()));
@@ -118,9 +120,7 @@ impl LogFile {
                 return Ok(Source::Missing);
             };
             let column = columns[place].name().to_owned();
-            if *field.data_type() == DataType::Int32 && is_int64(&columns[place]) {
-                tracing::warn!(file = %path.display(), column, "older versions of Athena refuse INT64 for an integer");
-            }
+            doubts.extend(doubt(&columns[place], field.data_type()).map(|doubt| format!("{column}: {doubt}")));
             columns[place] = columns::taken(&columns[place], field.data_type()).ok_or_else(|| BadData::Type {
                 file: path.to_owned(),
                 column: column.clone(),
@@ -135,7 +135,25 @@ impl LogFile {
         let sources = schema.fields().iter().map(source).collect::<Result<Vec<_>, _>>()?;
         let metadata = with_columns(stored, columns).map_err(malformed)?;
         let row_groups = (0..stored.num_row_groups()).collect();
-        Ok(Self { path: path.to_owned(), metadata, row_groups, sources, schema: Arc::clone(schema) })
+        Ok(Self { path: path.to_owned(), metadata, row_groups, sources, schema: Arc::clone(schema), doubts })
+    }
+
+    /// What not every version of Athena reads.
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
+    /// The wanted columns that it has not.
+    pub fn missing(&self) -> impl Iterator<Item = &str> {
+        let columns = self.sources.iter().zip(self.schema.fields());
+        columns.filter(|(source, _)| matches!(source, Source::Missing)).map(|(_, field)| field.name().as_str())
+    }
+
+    /// Its columns that are not wanted.
+    pub fn unknown(&self) -> impl Iterator<Item = &str> {
+        let columns = self.metadata.schema().fields().iter().enumerate();
+        let unknown = columns.filter(|(place, _)| !self.places().any(|wanted| wanted == *place));
+        unknown.map(|(_, field)| field.name().as_str())
     }
 
     /// Without the row groups of which the file itself says that no row passes.
@@ -287,8 +305,15 @@ fn with_columns(stored: &ParquetMetaData, columns: Vec<TypePtr>) -> Result<Arrow
     ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new().with_schema(arrow))
 }
 
-fn is_int64(column: &Type) -> bool {
-    column.is_primitive() && column.get_physical_type() == Physical::INT64
+fn doubt(stored: &Type, declared: &DataType) -> Option<&'static str> {
+    let is_int64 = stored.is_primitive() && stored.get_physical_type() == Physical::INT64;
+    match (declared, stored.get_basic_info().logical_type_ref()) {
+        (DataType::Int32, _) if is_int64 => Some("older versions of Athena refuse INT64 for an integer"),
+        (DataType::Timestamp(..), Some(LogicalType::Timestamp(time))) if time.unit == ParquetTimeUnit::NANOS => {
+            Some("older versions of Athena do not read nanoseconds")
+        }
+        _ => None,
+    }
 }
 
 fn type_name(column: &Type) -> String {

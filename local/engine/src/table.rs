@@ -24,6 +24,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use crate::EngineError;
 use crate::file::LogFile;
+use crate::folder::{entries, logs_below};
 use crate::scan::Scan;
 
 /// The partition column.
@@ -68,6 +69,9 @@ impl RequestLogs {
         for (hour, folder) in passing(state, self.hours()?, about_hours)? {
             for path in logs_below(&folder)? {
                 let file = LogFile::open(&path, &hour, schema)?;
+                for doubt in file.doubts() {
+                    tracing::warn!(file = %path.display(), "{doubt}");
+                }
                 files.push(match &predicate {
                     Some(predicate) => file.pruned(predicate)?,
                     None => file,
@@ -146,37 +150,6 @@ fn schema() -> SchemaRef {
     let columns = log_columns().into_iter().chain([(HOUR, DataType::Utf8)]);
     let fields: Vec<Field> = columns.map(|(name, data_type)| Field::new(name, data_type, true)).collect();
     Arc::new(Schema::new(fields))
-}
-
-/// The files in a folder and those below it, by name.
-///
-/// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file under such a name and
-/// then rename it; Athena leaves out what has no bytes.
-fn logs_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut logs = Vec::new();
-    for entry in entries(folder)? {
-        let hidden = entry.file_name().as_encoded_bytes().first().is_some_and(|first| b"._".contains(first));
-        if hidden {
-            continue;
-        }
-        if entry.file_type()?.is_dir() {
-            logs.extend(logs_below(&entry.path())?);
-        } else if fs::metadata(entry.path()).is_ok_and(|file| file.is_file() && file.len() > 0) {
-            logs.push(entry.path());
-        }
-    }
-    Ok(logs)
-}
-
-/// What is in a folder, by name; nothing where there is none.
-fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
-    let mut entries = match fs::read_dir(folder) {
-        Ok(entries) => entries.collect::<io::Result<Vec<_>>>()?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    entries.sort_by_key(fs::DirEntry::file_name);
-    Ok(entries)
 }
 
 /// Whether the folders' names alone decide `filter`.

@@ -1,6 +1,5 @@
 //! The demo fleet: what its workers would report, and how it reaches the heartbeats table.
 
-use std::f64::consts::TAU;
 use std::fmt::Display;
 
 use aws_sdk_dynamodb::Client;
@@ -8,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use wafer_metrics::model::engine::{GAUGES, Gauge, Heartbeat, KV_CACHE_HIT_RATIO, Kind, QUEUE_DEPTH};
 
+use crate::demo::swing::{BUSY_PERIOD_MS, swing};
 use crate::demo::traffic::{CHAT, CODE};
 
 /// How long the table keeps a heartbeat. Readers judge freshness by the time of the report, not by this.
@@ -75,10 +75,11 @@ impl Pool {
     fn report(&self, worker: u32, now: Timestamp) -> Report {
         // No even share of a period: workers evenly spread would add up to a line that never moves.
         let step = 0.2 * f64::from(worker);
-        let load = 0.5 + 0.3 * swing(now, 900_000, step) + 0.15 * swing(now, 120_000, 2.0 * step);
+        let now_ms = now.as_millisecond();
+        let load = 0.5 + 0.3 * swing(now_ms, BUSY_PERIOD_MS, step) + 0.15 * swing(now_ms, 120_000, 2.0 * step);
         let value = |gauge: Gauge| match gauge {
             QUEUE_DEPTH => whole((load - 0.8) * 5.0 * self.slots),
-            KV_CACHE_HIT_RATIO => to_four_digits(self.hit_ratio + 0.08 * swing(now, 2_400_000, step)),
+            KV_CACHE_HIT_RATIO => to_four_digits(self.hit_ratio + 0.08 * swing(now_ms, 2_400_000, step)),
             Gauge { kind: Kind::Count, .. } => whole(load * self.slots),
             Gauge { kind: Kind::Ratio, .. } => to_four_digits(0.1 + 0.8 * load),
         };
@@ -91,13 +92,6 @@ impl Pool {
 /// The nearest whole number, 0 for a negative one.
 fn whole(value: f64) -> f64 {
     value.max(0.0).round()
-}
-
-/// A sine from -1 to 1 with this period, `step` periods ahead.
-#[expect(clippy::cast_precision_loss, reason = "periods are far below 2^53 ms")]
-fn swing(now: Timestamp, period_ms: i64, step: f64) -> f64 {
-    let phase = now.as_millisecond().rem_euclid(period_ms) as f64 / period_ms as f64;
-    ((phase + step) * TAU).sin()
 }
 
 fn to_four_digits(ratio: f64) -> f64 {

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::demo::trace::{Call, Trace};
 use rng::Draws;
+use service::Pace;
 pub use service::{CHAT, CODE, Service};
 
 /// One request in the log.
@@ -63,13 +64,16 @@ impl Row {
 pub struct Traffic {
     service: Service,
     trace: Trace,
+    /// Of each call of the trace.
+    loads: Vec<f64>,
 }
 
 impl Traffic {
     /// The traffic that `trace` makes on the endpoint of `service`.
     #[must_use]
     pub fn new(service: Service, trace: Trace) -> Self {
-        Self { service, trace }
+        let loads = loads(&trace);
+        Self { service, trace, loads }
     }
 
     /// The endpoint it is of.
@@ -119,8 +123,9 @@ impl Traffic {
     fn request(&self, start_ms: i64, repetition: i64, index: usize, call: &Call) -> (Row, Option<Row>) {
         let mut draws = Draws::of(self.service.endpoint, repetition, index);
         let id = draws.bits();
-        let outcome = self.service.serve(call, &mut draws);
-        let ended_at_ms = start_ms + call.offset_ms + nearest(outcome.total_latency_ms);
+        let arrived_ms = start_ms + call.offset_ms;
+        let outcome = self.service.serve(call, Pace::at(arrived_ms, self.loads[index]), &mut draws);
+        let ended_at_ms = arrived_ms + nearest(outcome.total_latency_ms);
         let delivery = Delivery::draw(&mut draws);
         let row = Row {
             id,
@@ -141,6 +146,25 @@ impl Traffic {
             delivery.second_delay_ms.map(|delay_ms| Row { delivered_at_ms: ended_at_ms + delay_ms, ..row });
         (row, second_copy)
     }
+}
+
+/// The load at each call: how many came in the minute before it, where 1 is the trace's mean.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a trace has far fewer than 2^53 calls, and lasts far less than 2^53 ms"
+)]
+fn loads(trace: &Trace) -> Vec<f64> {
+    let (calls, period_ms) = (trace.calls(), trace.period_ms());
+    let minute_ms = period_ms.min(60_000);
+    let mean = calls.len() as f64 * minute_ms as f64 / period_ms as f64;
+    let until = |offset_ms: i64| calls.partition_point(|call| call.offset_ms <= offset_ms);
+    let load = |call: &Call| {
+        let since_ms = call.offset_ms - minute_ms;
+        // And those of the repetition before.
+        let came = until(call.offset_ms) - until(since_ms) + calls.len() - until(since_ms + period_ms);
+        came as f64 / mean
+    };
+    calls.iter().map(load).collect()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a latency is at most MAX_LATENCY_MS")]

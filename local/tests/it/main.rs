@@ -4,10 +4,12 @@
 
 mod athena;
 mod athena_files;
+mod check;
 mod figures;
 mod fixture;
 mod http;
 mod logs;
 mod oracle;
+mod program;
 mod schema;
 mod stack;

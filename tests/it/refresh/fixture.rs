@@ -17,7 +17,7 @@ use testing::dynamodb::tables::ROLLUPS;
 use testing::keys::put_key;
 use testing::logs::Row;
 use testing::proxy::Proxy;
-use testing::sdk_config;
+use testing::{replica, sdk_config};
 use tokio::time::Instant;
 use wafer_metrics::answer::Service;
 use wafer_metrics::clock;
@@ -77,6 +77,14 @@ pub struct Fixture {
     seen: Mutex<Seen>,
 }
 
+/// A way of its own to Athena and DynamoDB.
+pub struct Way {
+    /// Where the calls to both can be stepped.
+    pub proxy: Proxy,
+    athena: aws_sdk_athena::Client,
+    dynamodb: Client,
+}
+
 /// What must never fall again.
 #[derive(Default)]
 struct Seen {
@@ -88,8 +96,20 @@ impl Fixture {
     /// At that time, with an empty table.
     pub async fn new(now: Timestamp, hosts: &[&'static str]) -> Self {
         let clock = Clock::new(now);
-        let athena = ScriptedAthena::new(clock.clone());
         let (database, address) = testing::dynamodb::start_at(&clock).await;
+        Self::over(clock, database, address, hosts).await
+    }
+
+    /// The same, where eventually consistent reads of the rollups lag a second.
+    pub async fn lagging(now: Timestamp, hosts: &[&'static str]) -> Self {
+        let clock = Clock::new(now);
+        let (database, address) = testing::dynamodb::start_at(&clock).await;
+        let address = replica::start(address, ROLLUPS, &clock).await;
+        Self::over(clock, database, address, hosts).await
+    }
+
+    async fn over(clock: Clock, database: DynamoDb, address: SocketAddr, hosts: &[&'static str]) -> Self {
+        let athena = ScriptedAthena::new(clock.clone());
         let addresses = [athena.start().await, address];
         let to_dynamodb = Proxy::to(address).await;
         let to_athena = to_dynamodb.beside(addresses[0]).await;
@@ -139,11 +159,24 @@ impl Fixture {
 
     /// A cold instance that goes a way of its own, and where that can be stepped.
     pub async fn another_refresh(&self) -> (Refresh, Proxy) {
+        let way = self.way().await;
+        (self.refresh_by(&way), way.proxy)
+    }
+
+    pub async fn way(&self) -> Way {
         let [athena, dynamodb] = self.addresses;
-        let to_dynamodb = Proxy::to(dynamodb).await;
-        let to_athena = to_dynamodb.beside(athena).await;
-        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(to_dynamodb.address));
-        (self.refresh_through(aws::athena(&sdk_config(to_athena.address)), dynamodb), to_dynamodb)
+        let proxy = Proxy::to(dynamodb).await;
+        let to_athena = proxy.beside(athena).await;
+        Way {
+            athena: aws::athena(&sdk_config(to_athena.address)),
+            dynamodb: aws::dynamodb_for_refresh(&sdk_config(proxy.address)),
+            proxy,
+        }
+    }
+
+    /// A cold instance that goes that way.
+    pub fn refresh_by(&self, way: &Way) -> Refresh {
+        self.refresh_through(way.athena.clone(), way.dynamodb.clone())
     }
 
     fn refresh_through(&self, athena: aws_sdk_athena::Client, dynamodb: Client) -> Refresh {
@@ -215,6 +248,16 @@ impl Fixture {
         calls: usize,
         acted: bool,
     ) -> Option<(Report, Result<(), RefreshError>)> {
+        self.killed_doing(Command::CatchUp, refresh, calls, acted).await
+    }
+
+    pub async fn killed_doing(
+        &self,
+        command: Command,
+        refresh: &Refresh,
+        calls: usize,
+        acted: bool,
+    ) -> Option<(Report, Result<(), RefreshError>)> {
         let proxy = &self.to_dynamodb;
         if acted {
             proxy.step_acting(calls);
@@ -222,7 +265,7 @@ impl Fixture {
             proxy.step(calls);
         }
         let ended = tokio::select! {
-            ended = self.run_unseen(refresh, Command::CatchUp, RUN_TIME) => Some(ended),
+            ended = self.run_unseen(refresh, command, RUN_TIME) => Some(ended),
             () = proxy.held() => None,
         };
         proxy.given_up().await;
@@ -277,10 +320,19 @@ impl Fixture {
     }
 
     pub async fn scrape_by(&self, scrape: &Service) -> Reply {
+        self.scrape_view(scrape, "window", "text/plain").await
+    }
+
+    /// Scrapes a view of all endpoints, in the format of that `Accept`.
+    pub async fn scrape_view(&self, scrape: &Service, view: &str, accept: &str) -> Reply {
         let number = self.scrapes.fetch_add(1, Ordering::Relaxed);
         let key = format!("fixture-key-{}", number / SCRAPES_A_KEY);
-        put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
-        call(scrape, &Event::scrape().key(&key).endpoints(&self.hosts), self.clock.now()).await
+        if number.is_multiple_of(SCRAPES_A_KEY) {
+            put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
+        }
+        let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
+        let query = format!("{}&view={view}", query.join("&"));
+        call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.

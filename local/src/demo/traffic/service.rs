@@ -1,6 +1,7 @@
 //! How a served model answers: the latency and status model behind the demo traffic.
 
 use super::rng::Draws;
+use crate::demo::swing::{BUSY_PERIOD_MS, swing};
 use crate::demo::trace::Call;
 
 /// The longest a request lasts, milliseconds: a stream is cut there, as a serving gateway would.
@@ -8,15 +9,19 @@ pub(super) const MAX_LATENCY_MS: u32 = 600_000;
 
 /// A model behind an endpoint, and how fast it serves.
 ///
-/// *Time to first token* is `(prefill_ms + prefill_ms_per_token × uncached input) × noise`, *each further token* takes
-/// `decode_ms_per_token × noise`, drawn once a request; both noises are log-normal with median 1 (σ 0.35 and 0.15). A share of the
-/// calls, `cache_hit_share`, finds 20 to 95 % of its input in the prompt cache, in blocks of 16 tokens. A share,
+/// *Time to first token* is `(prefill_ms + prefill_ms_per_token × uncached input) × noise × pace`, *each further token*
+/// takes `decode_ms_per_token × noise × pace`, drawn once a request; both noises are log-normal with median 1 (σ 0.35 and
+/// 0.15). The [`Pace`] goes up and down: for the first token by half, for further ones by 15 %, every 15 minutes, as the
+/// workers' queues do; and by half and a tenth of what the load of the minute before is over the trace's mean. A share of
+/// the calls, `cache_hit_share`, finds 20 to 95 % of its input in the prompt cache, in blocks of 16 tokens. A share,
 /// `streaming_share`, streams; only those have a time to first token in the log. Of all calls
 ///
 /// | share | status | `error_code` | output | lasts |
 /// |---|---|---|---|---|
 /// | 0.4 % | 429 | `rate_limit_exceeded` | none | 2 to 12 ms |
-/// | 0.2 % | 400 | `invalid_request` | none | 2 to 12 ms |
+/// | 0.1 % | 400 | `invalid_request` | none | 2 to 12 ms |
+/// | 0.05 % | 404 | `model_not_found` | none | 2 to 12 ms |
+/// | 0.05 % | 422 | `invalid_parameter` | none | 2 to 12 ms |
 /// | 0.1 % | 503 | `overloaded` | none | 2 to 12 ms |
 /// | 0.2 % | 500 | `engine_error` | every second call some of it | as far as it came |
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +68,27 @@ const PREFILL_SIGMA: f64 = 0.35;
 const DECODE_SIGMA: f64 = 0.15;
 const CACHE_BLOCK_TOKENS: u32 = 16;
 
+/// How much longer than usual a token takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Pace {
+    first_token: f64,
+    further_token: f64,
+}
+
+impl Pace {
+    const SHORTEST: f64 = 0.3;
+    const LONGEST: f64 = 4.0;
+
+    /// Of a call that arrives then; `load` is that of the minute before, 1 being the mean.
+    pub(super) fn at(arrived_ms: i64, load: f64) -> Self {
+        let busy = swing(arrived_ms, BUSY_PERIOD_MS, 0.0);
+        let pace = |swing: f64, by_load: f64| {
+            (1.0 + swing * busy + by_load * (load - 1.0)).clamp(Self::SHORTEST, Self::LONGEST)
+        };
+        Self { first_token: pace(0.5, 0.5), further_token: pace(0.15, 0.1) }
+    }
+}
+
 /// What became of a call.
 pub(super) struct Outcome {
     pub(super) status_code: i32,
@@ -75,33 +101,38 @@ pub(super) struct Outcome {
 }
 
 impl Service {
-    pub(super) fn serve(&self, call: &Call, draws: &mut Draws) -> Outcome {
+    pub(super) fn serve(&self, call: &Call, pace: Pace, draws: &mut Draws) -> Outcome {
         let is_streaming = draws.chance(self.streaming_share);
         let fate = draws.unit();
         if fate < 0.004 {
             refused(429, "rate_limit_exceeded", is_streaming, draws)
-        } else if fate < 0.006 {
+        } else if fate < 0.005 {
             refused(400, "invalid_request", is_streaming, draws)
+        } else if fate < 0.0055 {
+            refused(404, "model_not_found", is_streaming, draws)
+        } else if fate < 0.006 {
+            refused(422, "invalid_parameter", is_streaming, draws)
         } else if fate < 0.007 {
             refused(503, "overloaded", is_streaming, draws)
         } else if fate < 0.008 {
-            self.generate(call, 0, is_streaming, draws).failed()
+            self.generate(call, 0, pace, is_streaming, draws).failed()
         } else if fate < 0.009 {
             let share = draws.unit();
             let sent = portion(call.generated_tokens, share);
-            self.generate(call, sent, is_streaming, draws).failed()
+            self.generate(call, sent, pace, is_streaming, draws).failed()
         } else {
-            self.generate(call, call.generated_tokens, is_streaming, draws)
+            self.generate(call, call.generated_tokens, pace, is_streaming, draws)
         }
     }
 
     /// A call that is served until `output_tokens` have been sent.
-    fn generate(&self, call: &Call, output_tokens: u32, is_streaming: bool, draws: &mut Draws) -> Outcome {
+    fn generate(&self, call: &Call, output_tokens: u32, pace: Pace, is_streaming: bool, draws: &mut Draws) -> Outcome {
         let cache_read_tokens = self.cached(call.context_tokens, draws);
         let uncached = f64::from(call.context_tokens - cache_read_tokens);
         let prefill_ms = (self.prefill_ms + self.prefill_ms_per_token * uncached) * draws.noise(PREFILL_SIGMA);
+        let prefill_ms = prefill_ms * pace.first_token;
         let further = f64::from(output_tokens.saturating_sub(1));
-        let decode_ms = self.decode_ms_per_token * further * draws.noise(DECODE_SIGMA);
+        let decode_ms = self.decode_ms_per_token * further * draws.noise(DECODE_SIGMA) * pace.further_token;
         let first_token_ms = cut(prefill_ms);
         Outcome {
             status_code: 200,

@@ -128,8 +128,13 @@ fn no_two_requests_of_a_day_share_an_identifier() {
 fn statuses_come_in_their_documented_shares() {
     let (from, to) = day();
     let rows = chat().rows_ended_between(from, to);
-    for (status, expected) in [(429, 0.004), (400, 0.002), (503, 0.001), (500, 0.002)] {
+    for (status, expected) in [(429, 0.004), (400, 0.001), (503, 0.001), (500, 0.002)] {
         assert_near(share(&rows, |row| row.status_code == status), expected);
+    }
+    // Some 240 rows each.
+    for status in [404, 422] {
+        let share = share(&rows, |row| row.status_code == status);
+        assert!((0.0004..0.0006).contains(&share), "{status}: {share}");
     }
     for row in &rows {
         assert_eq!(row.error_code.is_none(), row.status_code == 200);
@@ -165,6 +170,35 @@ fn longer_prompts_and_answers_take_longer() {
         median(of_size.map(|row| row.total_latency_ms).collect())
     };
     assert!(latency(400, 800) > 3.0 * latency(20, 100));
+}
+
+#[test]
+fn latencies_move_over_minutes_with_the_busy_spells_and_with_the_load() {
+    let start = time("2026-11-24T10:00:00Z");
+    let medians: Vec<f64> = (0..18)
+        .map(|five| start + SignedDuration::from_mins(5 * five))
+        .map(|from| chat().rows_ended_between(from, from + SignedDuration::from_mins(5)))
+        .map(|rows| median(rows.iter().filter_map(|row| row.ttft_ms).collect()))
+        .collect();
+    for spell in medians.windows(4) {
+        let (low, high) = (spell.iter().copied().fold(f64::MAX, f64::min), spell.iter().copied().fold(0.0, f64::max));
+        assert!((1.4..6.0).contains(&(high / low)), "{spell:?}");
+    }
+
+    let loads = loads(&Trace::chat().unwrap());
+    let (low, high) = (loads.iter().copied().fold(f64::MAX, f64::min), loads.iter().copied().fold(0.0, f64::max));
+    assert!(low < 0.7 && high > 1.4, "{low} to {high}");
+}
+
+#[test]
+fn a_load_counts_the_calls_of_the_minute_before_across_the_seam_too() {
+    let header = "TIMESTAMP,ContextTokens,GeneratedTokens";
+    // Three calls in two minutes, then the next repetition 60 s after the last.
+    let calls = ["18:00:00", "18:01:30", "18:02:00"].map(|time| format!("2023-11-16 {time},1,1")).join("\n");
+    let trace = Trace::parse("x", format!("{header}\n{calls}").as_bytes()).unwrap();
+    assert_eq!(trace.period_ms(), 180_000);
+    // A mean minute has one call.
+    assert_eq!(loads(&trace), [1.0, 1.0, 2.0]);
 }
 
 #[test]
