@@ -28,6 +28,7 @@ from loopback.processes import end_on_termination, wait_for
 
 WORK = ROOT / "target" / "rehearsal"
 STACK = "wafer-metrics"
+JSON, TARGETS = "/v1/endpoints/metrics", "/v1/endpoints/metrics/targets"
 BUCKET = "rehearsal-logs"
 CHAT, CODE = "chat.example.com", "code.example.com"
 # The texts of the documented commands that stand for a caller's own.
@@ -108,6 +109,9 @@ class Deployment:
     def ask(self, key: str | None, query: str, headers: dict[str, str] | None = None) -> Answer:
         return self.aws.scrape(self.outputs["ApiId"], key, query, headers)
 
+    def call(self, path: str, key: str, query: str) -> Answer:
+        return self.aws.call(self.outputs["ApiId"], path, key, query)
+
     def read_through(self) -> int:
         """How far the refresh has come, in Unix seconds; 0 before its first run."""
         key = {"endpoint": {"S": "#refresh"}, "period": {"S": "watermark2"}}
@@ -146,6 +150,8 @@ def rehearse(aws: MiniStack) -> None:
     put_heartbeat(deployment)
     every_figure_is_of_the_rows(deployment)
     answers_in_openmetrics_and_gzip(deployment)
+    answers_in_json(deployment)
+    finds_the_endpoints_of_a_key(deployment)
     refuses_who_may_not(deployment)
     limits_the_rate(deployment)
     counts_late_rows(deployment)
@@ -274,6 +280,37 @@ def answers_in_openmetrics_and_gzip(deployment: Deployment) -> None:
     check("OpenMetrics", text.endswith(b"# EOF\n"), True)
     deployment.check_figures(text, CHAT)
     say(f"200 in gzip, {len(text)} bytes in {len(answer.body)}")
+
+
+def answers_in_json(deployment: Deployment) -> None:
+    """A day of it is the scrape's."""
+    answer = deployment.call(JSON, deployment.keys[CHAT], f"endpoint={CHAT}&range_minutes=1440")
+    check(f"JSON: {answer.body[:300]!r}", answer.status, 200)
+    figures = json.loads(answer.body)
+    window_end = int(datetime.fromisoformat(figures["window_end"]).timestamp())
+    exact, _ = request_logs.expected(deployment.logs.rows, CHAT, window_end)
+    for status_class in ("2xx", "4xx", "5xx"):
+        wanted = exact["wafer_requests_last_24h", f'status_class="{status_class}"']
+        check(f"JSON {status_class}", figures["summary"][f"count_{status_class}"], wanted)
+    wanted = exact["wafer_input_tokens_last_24h", ""]
+    check("JSON tokens", figures["summary"]["total_input_tokens"], wanted)
+    check("JSON bins", sum(one["input_tokens"] for one in figures["timeseries"]), wanted)
+    say(f"200 as JSON, counts of {len(figures['timeseries'])} bins as worked out from the rows")
+
+
+def finds_the_endpoints_of_a_key(deployment: Deployment) -> None:
+    answer = deployment.call(TARGETS, deployment.keys[CHAT], "view=counters")
+    check(f"discovery: {answer.body!r}", answer.status, 200)
+    [group] = json.loads(answer.body)
+    labels = group["labels"]
+    check("endpoints of the key", labels["__param_endpoint"], CHAT)
+    found = deployment.call(
+        labels["__metrics_path__"],
+        deployment.keys[CHAT],
+        f"endpoint={labels['__param_endpoint']}&view={labels['__param_view']}",
+    )
+    check("scrape of what was found", (found.status, b"wafer_requests_total{" in found.body), (200, True))
+    say(f"200 of discovery, and of what it found: {group}")
 
 
 def refuses_who_may_not(deployment: Deployment) -> None:

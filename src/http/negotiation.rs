@@ -113,6 +113,36 @@ mod tests {
     use super::Format::{OpenMetrics, Protobuf, Text};
     use super::*;
 
+    const PROTOBUF: &str = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
+
+    #[test]
+    fn each_real_client_gets_the_format_it_asks_for() {
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
+            text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_2_53 = "application/openmetrics-text;version=1.0.0;q=0.5,\
+            application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+            application/openmetrics-text;version=0.0.1;q=0.5,\
+            text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let datadog_latest = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1";
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (client, accept, format) in [
+            ("Prometheus 2.42", prometheus_2, OpenMetrics),
+            ("Prometheus 2.53", prometheus_2_53, OpenMetrics),
+            ("Prometheus 3.5, OpenTelemetry's receiver", prometheus_3, OpenMetrics),
+            ("Prometheus 3.5 with native histograms", &format!("{PROTOBUF};q=0.7,{prometheus_3}"), OpenMetrics),
+            ("vmagent", "text/plain;version=0.0.4;q=1,*/*;q=0.1", Text),
+            ("Datadog", "text/plain", Text),
+            ("Datadog with use_latest_spec", datadog_latest, OpenMetrics),
+            ("Telegraf", &format!("{PROTOBUF};q=0.7,text/plain;version=0.0.4;q=0.3"), Text),
+            ("curl", "*/*", Text),
+            ("a browser", browser, Text),
+        ] {
+            assert_eq!(Format::negotiate([accept], View::Window), format, "{client}");
+        }
+        assert_eq!(Format::negotiate([], View::Window), Text, "Datadog with headers");
+    }
+
     #[test]
     fn each_client_gets_the_format_it_prefers() {
         for (accept, format) in [
@@ -134,8 +164,6 @@ mod tests {
 
     #[test]
     fn protobuf_is_for_callers_that_prefer_it_and_ask_for_counters() {
-        const PROTOBUF: &str =
-            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited";
         let others = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
         for (accept, format) in [
             (format!("{PROTOBUF};q=0.6,{others}"), Protobuf),
@@ -167,6 +195,8 @@ mod tests {
             ("identity", Encoding::Identity),
             ("gzip", Encoding::Gzip),
             ("gzip, deflate", Encoding::Gzip),
+            ("br", Encoding::Identity),
+            ("deflate, gzip;q=0.5", Encoding::Gzip),
             ("GZIP;q=0.1", Encoding::Gzip),
             ("gzip;q=0", Encoding::Identity),
             ("gzip;q=0.000, *", Encoding::Identity),

@@ -113,9 +113,12 @@ mod tests {
             ("%65ndpoint=%61.example", "a.example"),
             ("endpoint=b.example,a.example&endpoint=c.example,b.example", "b.example a.example c.example"),
             ("endpoint=a.example%2Cb.example", "a.example b.example"),
+            ("a b=\"c\"&endpoint=a.example", "a.example"),
+            ("&&=&%zz=%&endpoint=a.example&", "a.example"),
+            (&("x=1&".repeat(10_000) + "endpoint=a.example"), "a.example"),
             ("endpoint=*", "*"),
         ] {
-            assert_eq!(named(query).as_deref(), Some(hosts), "{query}");
+            assert_eq!(named(query).as_deref(), Some(hosts), "{query:.80}");
         }
         let twenty: Vec<_> = (0..20).map(|n| format!("h{n}.example")).collect();
         for separator in [",", "&endpoint="] {
@@ -137,6 +140,9 @@ mod tests {
             "endpoint=a,",
             "endpoint=,a",
             "endpoint=a,,b",
+            "endpoint=a%2C",
+            "endpoint=a+",
+            "endpoint=a%00",
             "endpoint=a, b",
             "endpoint=a+b",
             "endpoint=%zz",

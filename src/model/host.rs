@@ -88,6 +88,8 @@ mod tests {
             "https://a",
             "a/b",
             "a b",
+            "a ",
+            "\"a\"",
             "a\0",
             "ä.example",
             "\u{212a}.example",

@@ -252,88 +252,29 @@ async fn nothing_tells_whether_another_endpoint_exists() {
 }
 
 #[tokio::test]
-async fn an_authorization_of_another_form_is_refused_without_a_read() {
+async fn a_malformed_authorization_is_refused_without_a_read() {
     let (scrape, proxy) = fixture().await;
-    for value in [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer  demo-dedicated-key",
-        "Bearer\tdemo-dedicated-key",
-        "Bearer demo-dedicated-key\n",
-        "Bearer demo-dedicated-key ",
-        " Bearer demo-dedicated-key",
-        "Bearer demo-dedicated-key,Bearer demo-dedicated-key",
-        "Bearer 1234567",
-        &format!("Bearer {}", "k".repeat(257)),
-        "Bearer demo-dedicated-kéy",
-        "Bearer demo=dedicated-key",
-        "Basic demo-dedicated-key",
-    ] {
-        let reply = call(&scrape, &Event::scrape().header("authorization", value), now()).await;
-        assert_eq!((reply.status, reply.code().as_str()), (401, "invalid_api_key"), "{value:?}");
-    }
+    let event = Event::scrape().header("authorization", "Bearer  demo-dedicated-key");
+    let reply = call(&scrape, &event, now()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (401, "invalid_api_key"));
     assert!(proxy.calls().is_empty());
-    let reply = call(&scrape, &Event::scrape().header("authorization", "bEARER demo-dedicated-key"), now()).await;
-    assert_eq!(reply.status, 200);
 }
 
 #[tokio::test]
-async fn an_endpoint_parameter_of_another_form_is_refused_without_a_read() {
+async fn a_malformed_endpoint_is_refused_without_a_read() {
     let (scrape, proxy) = fixture().await;
-    let hosts =
-        |count: usize| (0..count).map(|number| format!("endpoint=h{number}.example")).collect::<Vec<_>>().join("&");
-    for query in [
-        "",
-        "endpoint",
-        "endpoint=",
-        "Endpoint=chat.demo.example",
-        "endpoint=chat.demo.example&endpoint=",
-        &hosts(21),
-        "endpoint=chat.demo.example:443",
-        "endpoint=https://chat.demo.example",
-        "endpoint=chat.demo.example.",
-        "endpoint=chat_demo.example",
-        "endpoint=-chat.example",
-        "endpoint=chat..example",
-        &format!("endpoint={}", vec!["a".repeat(63); 4].join(".")[..254].to_owned() + "a"),
-        &format!("endpoint={}.example", "a".repeat(64)),
-        "endpoint=%ff%fe",
-        "endpoint=chat.demo.example%00",
-        "endpoint=chat.demo.example+",
-        "endpoint=%zz",
-        "endpoint=chat demo",
-        "endpoint=\"chat.demo.example\"",
-        "endpoint=chat.demo.example%2C",
-        "endpoint=chat.demo.example,,code.demo.example",
-        "endpoint=*,chat.demo.example",
-    ] {
-        let reply = call(&scrape, &Event::scrape().query(query), now()).await;
-        assert_eq!((reply.status, reply.code().as_str()), (422, "invalid_endpoint"), "{query}");
-    }
+    let reply = call(&scrape, &Event::scrape().query("endpoint=chat.demo.example:443"), now()).await;
+    assert_eq!((reply.status, reply.code().as_str()), (422, "invalid_endpoint"));
     assert!(proxy.calls().is_empty());
 }
 
 #[tokio::test]
 async fn a_query_string_that_is_odd_elsewhere_is_answered() {
     let (scrape, _) = fixture().await;
-    let many = vec!["x=1"; 10_000].join("&") + "&endpoint=chat.demo.example";
-    for query in [
-        "endpoint=CHAT.demo.Example",
-        "endpoint=%63hat.demo.example",
-        "a b=\"c\"&endpoint=chat.demo.example",
-        "&&=&%zz=%&endpoint=chat.demo.example&",
-        "endpoint=chat.demo.example&endpoint=CHAT.DEMO.EXAMPLE",
-        &many,
-    ] {
-        let reply = call(&scrape, &Event::scrape().key(METRICS_KEY).query(query), now()).await;
-        assert_eq!(reply.status, 200, "{query:.80}");
-        assert_eq!(
-            reply.body.lines().filter(|line| line.starts_with("wafer_metrics_window_seconds{")).count(),
-            1,
-            "{query:.80}"
-        );
-    }
+    let query = "a b=\"c\"&&=&%zz=%&endpoint=%63hat.demo.example&endpoint=CHAT.DEMO.EXAMPLE&";
+    let reply = call(&scrape, &Event::scrape().key(METRICS_KEY).query(query), now()).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.body.lines().filter(|line| line.starts_with("wafer_metrics_window_seconds{")).count(), 1);
 }
 
 #[tokio::test]
@@ -375,6 +316,10 @@ async fn the_events_of_this_repository_get_what_their_names_say() {
         (include_str!("../../events/other-endpoint.json"), 403, "endpoint_forbidden"),
         (include_str!("../../events/scrape-text.json"), 200, "ok"),
         (include_str!("../../events/scrape.json"), 200, "ok"),
+        (include_str!("../../events/scrape-all.json"), 200, "ok"),
+        (include_str!("../../events/json.json"), 200, "ok"),
+        (include_str!("../../events/invalid-range.json"), 422, "invalid_range"),
+        (include_str!("../../events/targets.json"), 200, "ok"),
     ] {
         let reply = call(&scrape, &Event::of(event), now()).await;
         assert_eq!((reply.status, reply.code().as_str()), (status, code), "{}", reply.body);
