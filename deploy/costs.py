@@ -35,7 +35,7 @@ HOURS = 30 * 24
 
 # Measured with the demo traffic of the local stack's chat.demo.example, 5.5 requests a second. Bytes:
 MINUTE_ITEM = 900
-HOUR_ITEM = 2_100
+HOUR_ITEM = 2_300
 TOTAL_ITEM = 2_000
 SCRAPE_LOG = 1_700
 LOG_ROW = 38
@@ -47,7 +47,7 @@ JUNK_RUN = 0.010
 
 REQUESTS_AN_HOUR = 20_000  # of an endpoint as busy as the demo's
 LEAST_SCAN = 10 * 2**20  # bytes that Athena bills at least for a query
-# With one file a minute, on average over an hour: folders that a refresh lists, and files that it opens.
+# With one file per minute, on average over an hour: folders that a refresh lists, and files that it opens.
 FOLDERS, FILES = 2.35, 101
 CAUSES = 5  # of MinutesBehind
 CEILING = 1_000  # the template's ThrottlingRate
@@ -120,7 +120,7 @@ def for_all() -> list[Line]:
         ("S3, results", "2 PUT per query, $0.005 a thousand", queries * 2 * S3_WRITE),
         (
             "S3, logs",
-            f"with one file a minute: {FILES} files per query, 3 GET per file, $0.0004 a thousand; {FOLDERS} LIST",
+            f"with one file per minute: {FILES} files per query, 3 GET per file, $0.0004 a thousand; {FOLDERS} LIST",
             queries * (FILES * 3 * S3_GET + FOLDERS * S3_WRITE),
         ),
         (

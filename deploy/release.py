@@ -69,7 +69,7 @@ def template(release: str) -> str:
     text = (ROOT / "template.yaml").read_text()
     text = replaced(text, "\nParameters:\n", f"\n{CODE_PARAMETERS}")
     text = replaced(text, "    CodeUri: .\n", "")
-    text = replaced(text, "operations.md tells how", f"operations.md of release {release} tells how")
+    text = replaced(text, "operations.md says how", f"operations.md of release {release} says how")
     allowed = f"    AllowedValues: [arm64, {ARCHITECTURE}]\n    Default: arm64\n"
     text = replaced(text, allowed, f"    AllowedValues: [{ARCHITECTURE}]\n    Default: {ARCHITECTURE}\n")
     for function in FUNCTIONS:

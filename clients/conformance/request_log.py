@@ -1,4 +1,4 @@
-"""What the counters must say, computed from the rows of the demo's request log by a reader of its own.
+"""What the counters must say, computed from the rows of the demo's request log by its own reader.
 
 A refresh reads every minute that rows may still come for, whole. So what is counted is a matter of two times: the
 minute up to which the logs have been read, and the moment at which they were. Scrapes show the first. The second lies

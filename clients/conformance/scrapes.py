@@ -21,7 +21,7 @@ CALM_INTERVAL = "15s"
 EMBEDDED = ("otel-collector", "grafana-agent", "grafana-alloy")
 RENAMED, KEPT = "wafer-target-label", "wafer-target-label-honored"
 
-# What a scrape may be answered in, as Prometheus 3 is told to ask for it.
+# What a scrape may be answered in, as Prometheus 3 can be set to ask for it.
 FORMATS: dict[str, dict[str, Any]] = {
     "text": {"scrape_protocols": ["PrometheusText0.0.4"]},
     "openmetrics": {"scrape_protocols": ["OpenMetricsText1.0.0"]},
@@ -105,8 +105,8 @@ def in_formats(program: Path, stack: Stack, folder: Path, *formats: str) -> Iter
 
 def native_histograms(program: Path) -> tuple[dict[str, Any], list[str]]:
     """What turns them on: the settings of a job from 3.8 on, and the options of the server before."""
-    told = subprocess.run([program, "--version"], text=True, capture_output=True, check=True).stdout
-    major, minor = map(int, told.split()[2].split(".")[:2])
+    version = subprocess.run([program, "--version"], text=True, capture_output=True, check=True).stdout
+    major, minor = map(int, version.split()[2].split(".")[:2])
     if (major, minor) >= (3, 8):
         return {"scrape_native_histograms": True}, []
     return {}, ["--enable-feature=native-histograms"]

@@ -56,7 +56,7 @@ def test_dashboard_has_an_id_for_each_panel_and_uses_every_variable() -> None:
 def test_panel_has_unit_and_description_and_treats_gauges_as_such(panel: Panel) -> None:
     assert panel.get("description"), "it has no description"
     assert panel["fieldConfig"]["defaults"].get("unit") in UNITS, "it has no unit that Grafana knows"
-    assert panel["datasource"]["uid"] == "${datasource}", "it has a data source of its own"
+    assert panel["datasource"]["uid"] == "${datasource}", "it names its own data source"
     for target in panel["targets"]:
         check_keys(
             "the query", target, {"refId", "datasource", "editorMode", "expr", "legendFormat", "instant", "range"}

@@ -32,7 +32,7 @@ use wafer_metrics::stores::request_logs::Polling;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, Transaction};
 
 const MINUTES: i64 = 24 * 60;
-/// Runs of which the median is told.
+/// Runs of which the median is reported.
 const RUNS: usize = 5;
 
 /// In the middle of an hour: none is sealed while it is measured.

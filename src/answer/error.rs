@@ -1,4 +1,4 @@
-//! Why a call got no answer, with the cause for the log, and what the caller is told.
+//! Why a call got no answer, with the cause for the log, and what the caller gets.
 
 use thiserror::Error;
 
@@ -25,7 +25,7 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// What the caller is told. Which of the ways a key is not good, it is not.
+    /// What the caller gets. It does not say why a key is not good.
     pub const fn problem(&self) -> Problem {
         match self {
             Self::Request(RequestError::NotFound) => Problem::NotFound,

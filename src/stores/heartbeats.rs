@@ -78,7 +78,7 @@ impl Heartbeats {
     }
 }
 
-/// `None` where there is no good time. Any other field that does not fit is left out and spoils no other.
+/// `None` where its time is not valid. Any other field that does not fit is left out and spoils no other.
 fn decode(item: &Item, now: Timestamp, faults: &mut Vec<AttributeError>) -> Option<Heartbeat> {
     let reported_at = taken(reported_at(item, now), faults)?;
     let values = GAUGES.into_iter().filter_map(|gauge| {

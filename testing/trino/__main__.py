@@ -44,7 +44,7 @@ def difference(name: str, trino: Answer, local: Answer, named: Sequence[str] = (
         unnamed = [each for each in ("HIVE_BAD_DATA", *named) if each not in local]
         return f"{name}: the local refusal does not name {unnamed}: {local}" if unnamed else None
     if isinstance(trino, Refusal) or isinstance(local, Refusal):
-        return f"{name}: Trino {told(trino)}; locally {told(local)}"
+        return f"{name}: Trino {shown(trino)}; locally {shown(local)}"
     for their_row, our_row in zip(trino, local, strict=False):
         for column, theirs, ours in zip_longest(trino[0], their_row, our_row):
             if theirs != ours:
@@ -54,7 +54,7 @@ def difference(name: str, trino: Answer, local: Answer, named: Sequence[str] = (
     return None
 
 
-def told(answer: Answer) -> str:
+def shown(answer: Answer) -> str:
     return f"refuses ({answer[:300]})" if isinstance(answer, Refusal) else f"answers {answer[1:4]}"
 
 

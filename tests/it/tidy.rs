@@ -106,3 +106,36 @@ fn no_source_file_is_longer_than_350_lines() {
         }
     }
 }
+
+/// Turns of phrase that a reader stumbles over, each with what to write instead.
+const TICS: [(&str, &str); 8] = [
+    ("as a rule", "usually"),
+    ("cannot be had", "is unavailable"),
+    ("not to be had", "is unavailable"),
+    ("for ever ", "forever"),
+    ("one file a minute", "per"),
+    ("one item an endpoint", "per"),
+    ("no reason to", "not a reason to"),
+    ("is no quantile", "is not a quantile"),
+];
+
+#[test]
+fn prose_has_120_columns_and_common_words() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].map(|page| root.join(page));
+    for page in docs.filter(|path| path.extension().is_some_and(|extension| extension == "md")).chain(pages) {
+        let text = fs::read_to_string(&page).unwrap();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        for (tic, plain) in TICS {
+            assert!(!words.contains(tic), "{} has '{tic}' for '{plain}'", page.display());
+        }
+        // Every second part is within a code fence.
+        for prose in text.split("\n```").step_by(2) {
+            let lines = prose.lines().skip_while(|line| line.is_empty());
+            for line in lines.filter(|line| !line.starts_with(['|', ' '])) {
+                assert!(line.chars().count() <= 120, "{}: {line}", page.display());
+            }
+        }
+    }
+}

@@ -53,7 +53,7 @@ pub struct Athena<E> {
 }
 
 impl<E: Engine> Athena<E> {
-    /// Over an engine, at the times that `clock` tells.
+    /// Over an engine, at the times of `clock`.
     #[must_use]
     pub fn new(engine: E, clock: Clock) -> Self {
         let executions = Executions::new(Arc::clone(&clock), FINISHED_KEPT);

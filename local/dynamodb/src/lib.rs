@@ -17,7 +17,7 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub struct DynamoDb(dynoxide::Database);
 
 impl DynamoDb {
-    /// Items expire by the time that `clock` tells.
+    /// Items expire by `clock`.
     ///
     /// # Errors
     /// When the database does not start.

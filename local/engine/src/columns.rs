@@ -19,7 +19,7 @@ const BIGINT_DIGITS: i32 = 18;
 /// Beyond them not every integer is a double.
 const EXACT_DOUBLES: std::ops::RangeInclusive<i64> = -(1 << 53)..=1 << 53;
 
-/// The last of Unicode's private characters; one stands for each byte that is no part of a character.
+/// The last of Unicode's private characters; one stands for each byte that is not part of a character.
 const FIRST_STAND_IN: u32 = 0x0010_ff00;
 
 /// What an annotation says of a column's values.

@@ -9,8 +9,8 @@ use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 use datafusion::physical_plan::{ExecutionPlan, InputOrderMode};
 
-/// Computes windows over all rows at once. As they come, which is the engine's choice where it can, each partition costs
-/// many times what its few rows cost.
+/// Computes windows over all rows at once. As the rows come, which is what the engine chooses where it can, a partition
+/// costs many times what its few rows cost.
 #[derive(Debug)]
 pub struct AllRowsAtOnce;
 

@@ -29,7 +29,7 @@ struct FunctionResponse {
     cookies: Vec<String>,
 }
 
-/// Why a function's response is none.
+/// Why a function's response is not one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MalformedResponse {
     #[error("the function's response does not fit payload format 2.0: {0}")]

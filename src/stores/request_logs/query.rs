@@ -13,7 +13,7 @@ const MAX_TOKENS: u64 = 1_000_000_000_000;
 /// More endpoints than this in one reading are a flood of invented names.
 const MAX_ENDPOINTS: u32 = 20_000;
 
-/// Whether `endpoint` is a host name. Not every function on text takes bytes that are no UTF-8 (Trino's `translate`
+/// Whether `endpoint` is a host name. Not every function on text takes bytes that are not UTF-8 (Trino's `translate`
 /// does not); these do, and all engines have them. Each label is matched with a dot before it.
 const IS_HOST: &str = r"length(endpoint) <= 253
       AND regexp_replace('.' || endpoint, '\A(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+\z', '') = ''";

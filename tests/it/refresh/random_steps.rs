@@ -83,8 +83,9 @@ impl Seen {
     /// Takes an answer that was asked for when so much had been seen.
     fn take(&mut self, reply: &Reply, before: &Self) {
         if reply.status != 200 {
-            // Figures are too old, or the function was held too long.
-            assert!(["summary_failed", "summary_timeout"].contains(&reply.code().as_str()), "{}", reply.body);
+            // Figures are too old, or a call was held too long.
+            let refusals = ["summary_failed", "summary_timeout", "unavailable"];
+            assert!(refusals.contains(&reply.code().as_str()), "{}", reply.body);
             self.refusals += 1;
             return;
         }

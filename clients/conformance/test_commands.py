@@ -1,5 +1,6 @@
-"""The lines with jq in docs/clients.md, on a real answer."""
+"""The lines with curl in docs/api.md and with jq in docs/clients.md, on real answers."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ from loopback import ROOT
 SECTION = (
     (ROOT / "docs" / "clients.md").read_text().partition("\n## On call, with curl and jq\n")[2].partition("\n## ")[0]
 )
+CURLS = re.findall(r"^    \$ (curl .+)\n((?:    [^$\n].*\n)*)", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
 LINES = re.findall(r"^    \$ (jq .+) figures\.json$", SECTION, re.MULTILINE)
 
 
@@ -37,3 +39,13 @@ def test_a_line_of_the_page_says_something_of_each_thing_it_names(figures: bytes
 def test_the_page_answers_four_questions() -> None:
     assert len(re.findall(r"^[A-Z].*\?$", SECTION, re.MULTILINE)) == 4
     assert len(LINES) >= 4
+
+
+@pytest.mark.parametrize(("line", "shown"), CURLS)
+def test_a_call_of_the_page_answers_with_what_is_shown(stack: Stack, line: str, shown: str) -> None:
+    environment = {**os.environ, "WAFER_API": f"http://{stack.address}", "WAFER_API_KEY": stack.new_key()}
+    command = ["bash", "-euo", "pipefail", "-c", line]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+    names = re.findall(r'"\w+":|^\w[\w.,-]+', "\n".join(line.strip() for line in shown.splitlines()), re.MULTILINE)
+    assert names
+    assert not [name for name in names if name not in done], done
