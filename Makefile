@@ -2,9 +2,9 @@
 # `check` builds the root crate alone: its tests need neither DataFusion nor the local stack.
 
 .DEFAULT_GOAL := help
-.PHONY: help run check-logs check test snapshots lint lint-rust lint-python lint-workflows lint-terraform format \
-  advisories bench bench-refresh trino lock conformance picture build deploy check-template rehearse invoke invoke-all \
-  test-deploy release test-release keys alarm-test
+.PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
+  lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy check-template \
+  rehearse invoke invoke-all test-deploy release test-release keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +40,15 @@ check: target/python/lint/ready ## the fast loop: format, lints and tests of the
 test: ## every Rust test, those of the local stack too
 	cargo test --workspace --locked
 
+test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEED=… takes those steps again
+	STEPS=$(or $(STEPS),10000) $(if $(SEED),SEED=$(SEED)) cargo test --workspace --locked --test it \
+	  in_a_course_of_random_steps -- --nocapture
+
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
 	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
 	$(LINT)/bin/cargo-insta accept --workspace
 
-lint: lint-rust lint-python lint-workflows lint-terraform ## every linter: Rust, its dependencies, Python, workflows
+lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 
 lint-rust: target/python/lint/ready
 	cargo fmt --all --check
@@ -75,6 +79,18 @@ lint-terraform: $(HCLFMT)/hclfmt
 $(HCLFMT)/hclfmt:
 	GOBIN=$(CURDIR)/$(@D) go install github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D)))
 
+REDOCLY := target/tools/redocly
+NPM := $(shell command -v npm)
+
+lint-openapi: $(if $(NPM),$(REDOCLY)/node_modules)
+	$(if $(NPM),REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY)/node_modules/.bin/redocly lint \
+	  --extends recommended-strict docs/openapi.yaml,@echo 'docs/openapi.yaml was NOT linted: that takes Node with npm' >&2)
+
+$(REDOCLY)/node_modules: requirements/redocly/package.json requirements/redocly/package-lock.json
+	mkdir -p $(@D) && cp $^ $(@D)
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --loglevel error
+	touch $@
+
 format: target/python/lint/ready ## formats Rust and Python
 	cargo fmt --all
 	$(LINT)/bin/ruff check --fix
@@ -87,6 +103,10 @@ advisories: target/python/lint/ready ## known vulnerabilities of the dependencie
 # ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
 bench: ## the refresh on a day of 1 and of 10 million rows
 	cargo bench --workspace --locked --profile dev --bench scale
+
+# Optimised, and so built by itself, as the next is.
+bench-answer: ## every route against the bare calls to DynamoDB behind it
+	cargo bench --locked --bench answer
 
 # Optimised, and so built by itself: it shares nothing with the rest. ENDPOINTS="200,2000,5000" are the fleets to try.
 bench-refresh: ## the refresh of 200, 2,000 and 5,000 endpoints, minute by minute; an hour

@@ -35,7 +35,7 @@ HOURS = 30 * 24
 
 # Measured with the demo traffic of the local stack's chat.demo.example, 5.5 requests a second. Bytes:
 MINUTE_ITEM = 900
-HOUR_ITEM = 2_100
+HOUR_ITEM = 2_300
 TOTAL_ITEM = 2_000
 SCRAPE_LOG = 1_700
 LOG_ROW = 38

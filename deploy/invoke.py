@@ -42,15 +42,25 @@ MAKE_RUN = Addresses(http="127.0.0.1:9000", dynamodb="127.0.0.1:8000", athena="1
 # Of the scrape function, by event.
 STATUSES = {
     "invalid-endpoint": 422,
+    "invalid-range": 422,
+    "json": 200,
     "missing-key": 401,
     "other-endpoint": 403,
     "scrape": 200,
+    "scrape-all": 200,
     "scrape-several": 200,
     "scrape-text": 200,
     "serverless-key": 403,
+    "targets": 200,
     "unknown-key": 401,
     "wrong-method": 405,
     "wrong-path": 404,
+}
+# What a 200 holds, where it is not a scrape of the window.
+CONTENTS = {
+    "json": '"range_minutes":60,',
+    "scrape-all": 'wafer_requests_total{endpoint="chat.demo.example",',
+    "targets": '"__param_endpoint":"chat.demo.example,code.demo.example,idle.demo.example"',
 }
 REFRESH_EVENTS = {"recompute", "schedule"}
 
@@ -145,12 +155,13 @@ def invoke_and_check(folder: Path, event: Path, stack: Addresses) -> bool:
         good = answer.get("complete") is True
     else:
         wanted = STATUSES[event.stem]
-        good = answer.get("statusCode") == wanted and (wanted != 200 or "wafer_requests_last_24h{" in body_of(answer))
+        content = CONTENTS.get(event.stem, "wafer_requests_last_24h{")
+        good = answer.get("statusCode") == wanted and (wanted != 200 or content in body_of(answer))
     return report(good, f"{event.name}  {answer.get('statusCode', answer)}")
 
 
 def restart_between_scrapes(folder: Path, stack: Addresses) -> bool:
-    """The events took three slots of a key, so three are left, whichever process asks."""
+    """The scrapes among the events took three slots of a key, so three are left, whichever process asks."""
     statuses = []
     for _ in range(4):
         with function(folder, "scrape", stack) as send:

@@ -18,7 +18,7 @@ import botocore.session
 from loopback import ROOT
 from loopback.processes import end_processes_of, free_address, running, wait_for
 
-PATH = "/v1/endpoints/metrics/prometheus"
+SCRAPE_PATH = "/v1/endpoints/metrics/prometheus"
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ class MiniStack:
         lines = documented(heading)
         for example, value in examples.items():
             lines = lines.replace(example, value)
+        return self.run(lines)
+
+    def run(self, lines: str) -> str:
+        """Runs lines of a shell, and returns what they print."""
         command = ["bash", "-euo", "pipefail", "-c", lines]
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment, check=True, stdout=subprocess.PIPE, text=True
@@ -101,13 +105,16 @@ class MiniStack:
         return done.stdout.strip()
 
     def scrape(self, api: str, key: str | None, query: str, headers: dict[str, str] | None = None) -> Answer:
+        return self.call(api, SCRAPE_PATH, key, query, headers)
+
+    def call(self, api: str, path: str, key: str | None, query: str, headers: dict[str, str] | None = None) -> Answer:
         """Through the API's own host name."""
         port = self.address.rpartition(":")[2]
         sent = {**(headers or {}), "Host": f"{api}.execute-api.localhost:{port}"}
         if key:
             sent["Authorization"] = f"Bearer {key}"
         connection = http.client.HTTPConnection(self.address, timeout=30)
-        connection.request("GET", f"{PATH}?{query}", headers=sent)
+        connection.request("GET", f"{path}?{query}", headers=sent)
         answer = connection.getresponse()
         return Answer(answer.status, answer.headers, answer.read())
 

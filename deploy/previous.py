@@ -1,5 +1,9 @@
-"""The release before this one, to rehearse an upgrade from it: the newest tag of a version, else the commit before."""
+"""The release before this one, to rehearse an upgrade from it.
 
+The environment names it (BEFORE=v0.1.0); else it is the newest tag of a version, else the commit before.
+"""
+
+import os
 import subprocess
 from pathlib import Path
 
@@ -8,7 +12,11 @@ from loopback import ROOT
 
 def checked_out(work: Path) -> tuple[str, Path] | None:
     """Its name, and a folder with its files. None where the history is not there."""
-    name = git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^") or git("rev-parse", "--verify", "HEAD^")
+    name = (
+        os.environ.get("BEFORE")
+        or git("describe", "--tags", "--abbrev=0", "--match=v*", "HEAD^")
+        or git("rev-parse", "--verify", "HEAD^")
+    )
     if not name:
         return None
     # A folder for each commit: cargo takes older files than it has built from for unchanged.

@@ -91,7 +91,7 @@ def draw(server: Prometheus, start: float, end: float) -> None:
         axis.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
         axis.legend(fontsize=8, ncols=2)
     minutes = round((end - start) / 60)
-    figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.INTERVAL}", fontsize=12)
+    figure.suptitle(f"{CODE}: {minutes} minutes of Prometheus scraping every {scrapes.CALM_INTERVAL}", fontsize=12)
     figure.savefig(OUTPUT, dpi=90)
     print(OUTPUT)
 

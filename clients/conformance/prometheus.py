@@ -39,6 +39,11 @@ class Prometheus:
         except urllib.error.HTTPError as problem:
             raise AssertionError(f"{parameters}: {problem.read().decode()}") from problem
 
+    def own_metrics(self) -> str:
+        """What it says of itself, as text."""
+        with urllib.request.urlopen(f"{self.url}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
     def value(self, expression: str) -> float | None:
         """The only value of an expression, None where it has none."""
         result = self.query(expression)

@@ -9,12 +9,14 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clients.conformance import contract
@@ -104,22 +106,26 @@ def histogram(name: str, values: Column) -> Figures:
 def read(folder: Path, endpoint: str, since: float) -> tuple[dict[str, Column], list[float]]:
     """The columns of every row once, and the times at which files were delivered.
 
-    A file's name ends in that time; a row that comes twice counts from the first file that has it.
+    A row that comes twice counts from the first file that has it.
     """
-    files = [(int(path.stem.rpartition("-")[2]) / 1000, path) for path in folder.glob(f"*/hour=*/{endpoint}-*.parquet")]
-    files = sorted(file for file in files if file[0] >= since)
+    first_folder = datetime.fromtimestamp(since, UTC).strftime("hour=%Y-%m-%d-%H")
+    paths = [path for path in folder.glob("*/hour=*/*.parquet") if path.parent.name >= first_folder]
+    files = sorted((path.stat().st_mtime, path) for path in paths if not path.name.startswith("."))
+    rows_of_ours = (pc.field("endpoint") == endpoint) & (
+        pc.field("ended_at") >= datetime.fromtimestamp(since, UTC).replace(tzinfo=None)
+    )
     seen: set[tuple[str, float]] = set()
     parts: list[dict[str, Column]] = []
     for delivered_at, path in files:
-        table = pq.read_table(path, partitioning=None)
+        table = pq.read_table(path, partitioning=None, filters=rows_of_ours)
         rows = columns_of(table)
         keys = list(zip(table["request_id"].to_pylist(), rows["ended_at"].tolist(), strict=True))
-        fresh = np.array([key not in seen and key[1] >= since for key in keys], dtype=bool)
+        fresh = np.array([key not in seen for key in keys], dtype=bool)
         seen.update(keys)
         rows["delivered_at"] = np.full(len(keys), delivered_at)
         parts.append({name: column[fresh] for name, column in rows.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return columns, sorted({delivered_at for delivered_at, _ in files})
+    return columns, [delivered_at for delivered_at, _ in files]
 
 
 def columns_of(table: pa.Table) -> dict[str, Column]:

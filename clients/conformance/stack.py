@@ -4,7 +4,9 @@ import hashlib
 import json
 import secrets
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,13 +35,18 @@ class Stack:
     folder: Path
     logs: Path
 
-    def new_key(self, expires: bool = True) -> str:
+    def new_key(self, expires: bool = True, endpoints: Collection[str] = (CHAT, CODE, IDLE)) -> str:
         """A key for one client, so that clients do not share a rate limit; it expires in a month, or never."""
         key = f"conformance-{secrets.token_hex(12)}"
-        item = {
+        self.put_key(key, endpoints, expires)
+        return key
+
+    def put_key(self, key: str, endpoints: Collection[str], expires: bool = True) -> None:
+        """A new key, or a key that there is with other endpoints."""
+        item: dict[str, dict[str, object]] = {
             "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
             "kind": {"S": "metrics"},
-            "endpoints": {"SS": [CHAT, CODE, IDLE]},
+            **({"endpoints": {"SS": sorted(endpoints)}} if endpoints else {}),
             **({"expires_at": {"N": str(int(time.time()) + MONTH)}} if expires else {}),
         }
         headers = {
@@ -53,7 +60,6 @@ class Stack:
         body = json.dumps({"TableName": "api_keys", "Item": item}).encode()
         request = urllib.request.Request(f"http://{self.dynamodb}/", body, headers)
         urllib.request.urlopen(request, timeout=10).close()
-        return key
 
     def new_key_file(self, client: str) -> Path:
         """A new key in a file that ends in a newline, as an editor or `echo` leaves it."""
@@ -71,3 +77,11 @@ class Stack:
         request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return Scrape(answer.read(), answer.headers["Content-Type"])
+
+    def status(self, path: str, key: str) -> int:
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as refusal:
+            return refusal.code

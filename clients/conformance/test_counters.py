@@ -26,7 +26,8 @@ MINUTES = int(os.environ.get("COUNTERS_MINUTES", "4"))
 RANGE = min(MINUTES - 1, 5)
 ENDPOINTS = (CHAT, CODE)
 QUANTILE = 0.9
-SCRAPES_A_MINUTE = 6
+# Of the client that scrapes least often.
+SCRAPES_A_MINUTE = 4
 REMOTE_WRITE_SECONDS = 15
 
 

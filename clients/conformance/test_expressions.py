@@ -91,14 +91,19 @@ def test_panel_has_data_by_the_label_exported_endpoint(second_prometheus: Promet
 
 @pytest.mark.parametrize("query", queries_of_the_page(native=False))
 def test_query_of_the_page_has_data(prometheus: Prometheus, query: str) -> None:
-    prometheus.wait_for_scrapes("wafer", SCRAPES)
+    wait_for_counters(prometheus, "wafer")
     check_has_data(prometheus, query)
 
 
 @pytest.mark.parametrize("query", queries_of_the_page(native=True))
 def test_query_of_native_histograms_has_data(scraping: Servers, query: str) -> None:
-    scraping.newest.wait_for_scrapes(job_of("native"), SCRAPES)
+    wait_for_counters(scraping.newest, job_of("native"))
     check_has_data(scraping.newest, query)
+
+
+def wait_for_counters(server: Prometheus, job: str) -> None:
+    """Until those of both endpoints have risen, which they do once a minute."""
+    server.wait_for(f'count(sum by (endpoint) (increase(wafer_requests_total{{job="{job}"}}[5m])) > 0) == 2')
 
 
 def check_has_data(server: Prometheus, expression: str) -> None:

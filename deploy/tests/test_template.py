@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -132,6 +133,25 @@ def test_an_alarm_that_stands_is_not_reported_to_be_over(deployed: Deployed) -> 
     assert deployed.messages() == []
     [alarm] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert alarm["StateValue"] == "ALARM"
+
+
+def test_the_documented_lines_remove_the_stack_and_then_what_it_leaves(tmp_path: Path) -> None:
+    section = OPERATIONS.split("\n## Removing it\n")[1].split("\n## ")[0]
+    stack, tables = re.findall(r"```sh\n(.*?)```", section.replace("sleep 60\n", ""), re.DOTALL)
+    with ministack(tmp_path, tmp_path / "log") as aws:
+        template = template_stack.put_code(aws)
+        topic = aws.client("sns").create_topic(Name="on-call")["TopicArn"]
+        assert template_stack.create(aws, template, "wafer-metrics", topic) == "CREATE_COMPLETE"
+        outputs = aws.outputs("wafer-metrics")
+        keys, rollups = outputs["ApiKeysTable"], outputs["RollupsTable"]
+        aws.client("s3").put_object(Bucket=outputs["ResultsBucket"], Key="results/one.csv", Body=b"1")
+        left = "echo \"left: $(aws dynamodb list-tables --query 'TableNames[]' --output text)\"\n"
+        printed = aws.run(f"{stack}\n{left}\n{tables}\n{left}").splitlines()
+        assert f"ExistingApiKeysTable={keys} ExistingRollupsTable={rollups}" in printed
+        after_stack, after_tables = [line.split()[1:] for line in printed if line.startswith("left:")]
+        assert (set(after_stack), after_tables) == ({keys, rollups}, [])
+        buckets = {bucket["Name"] for bucket in aws.client("s3").list_buckets()["Buckets"]}
+        assert buckets == {"code", "request-logs"}
 
 
 def test_a_worker_may_put_heartbeats_and_nothing_else(deployed: Deployed) -> None:

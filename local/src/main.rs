@@ -93,13 +93,18 @@ Scrape it:
 
   curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'
 
+Get the figures of an hour as JSON, and the endpoints of the key as Prometheus discovers them:
+
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics?endpoint=chat.demo.example&range_minutes=60'
+  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/targets'
+
 Have Prometheus scrape it, in prometheus.yml:
 
   scrape_configs:
     - job_name: wafer
       scrape_interval: 60s
       metrics_path: /v1/endpoints/metrics/prometheus
-      params: {{ endpoint: [chat.demo.example, code.demo.example] }}
+      params: {{ endpoint: [chat.demo.example, code.demo.example], view: ['window,counters'] }}
       authorization: {{ credentials: demo-dedicated-key }}
       static_configs: [{{ targets: ['{front}'] }}]
 

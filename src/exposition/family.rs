@@ -185,8 +185,8 @@ impl Display for Number {
 }
 
 impl Number {
-    /// The nearest float. Of a decimal it is read off the text: a float divided by another may be less than what a scraper reads
-    /// there, and a sum would fall where it changes the format.
+    /// The nearest float. Of a decimal it is read off the text: a float divided by another may be less than what a scraper
+    /// reads there, and a sum would fall where it changes the format.
     #[expect(clippy::cast_precision_loss, reason = "a float is what is asked for")]
     pub fn as_f64(self) -> f64 {
         match self {

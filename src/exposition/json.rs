@@ -151,7 +151,7 @@ impl<'a> From<RangeSnapshot<'a>> for Document<'a> {
 impl RangeSummary {
     fn new(sum: &Summary, seconds: u64, concurrent_requests: u64, engine: Option<&EngineGauges>) -> Self {
         let gauge = |gauge: Gauge| engine.and_then(|engine| engine.value(gauge));
-        let percent = |ratio: Option<f64>| ratio.map(|ratio| tenths(ratio * 100.0));
+        let percent = |ratio: Option<f64>| ratio.map(tenths_of_a_percent);
         let requests = sum.requests();
         Self {
             total_requests: requests,
@@ -252,6 +252,11 @@ fn tenths(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
+/// A ratio as a percentage to one decimal. It is multiplied once: 0.2845 * 100 is less than 28.45.
+fn tenths_of_a_percent(ratio: f64) -> f64 {
+    (ratio * 1000.0).round() / 10.0
+}
+
 /// A quotient to as many parts of one, half away from zero, and exactly so; `None` where the divisor is 0.
 #[expect(clippy::cast_precision_loss, reason = "a float is what is written")]
 fn rounded_ratio(dividend: u128, divisor: u128, parts: u128) -> Option<f64> {
@@ -275,6 +280,7 @@ mod tests {
         assert_eq!(percent_of(1, 2_001), Some(0.0));
         assert_eq!(percent_of(16, 1_200), Some(1.3));
         assert_eq!(percent_of(0, 0), None);
+        assert_eq!([0.2845, 0.0005, 1.0].map(|ratio| tenths_of_a_percent(ratio).to_string()), ["28.5", "0.1", "100"]);
         assert_eq!([0.05, 409.95, 410.0].map(|number| tenths(number).to_string()), ["0.1", "410", "410"]);
     }
 }

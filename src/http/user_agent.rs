@@ -13,8 +13,8 @@ const SHORT: usize = 7;
 const LENGTH: usize = 100;
 
 impl HttpRequest {
-    /// Names and versions out of `User-Agent`, such as `Prometheus/3.5.0`. What else a caller writes there is left out: it
-    /// may be a key.
+    /// Names and versions out of `User-Agent`, such as `Prometheus/3.5.0`. What else a caller writes there is left out:
+    /// it may be a key.
     pub fn programs(&self) -> String {
         let user_agent = self.texts(&USER_AGENT).next().unwrap_or_default();
         let mut keys = self.texts(&AUTHORIZATION).filter_map(|value| value.split(' ').next_back());
@@ -39,7 +39,8 @@ impl HttpRequest {
     }
 }
 
-/// A word's name, with its version where it has one. A key of some length has digits among its letters, a name has none.
+/// A word's name, with its version where it has one. A key of some length has digits among its letters, a name has
+/// none.
 fn program(word: &str) -> Option<&str> {
     let (name, version) = word.split_once('/').unwrap_or((word, ""));
     let short = name.len() <= SHORT && name.bytes().all(|byte| byte.is_ascii_alphanumeric());

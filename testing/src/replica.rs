@@ -33,7 +33,7 @@ enum Call {
     Other,
 }
 
-/// An endpoint over a database. Every other eventually consistent read of `table` is answered as the table was a second ago.
+/// An endpoint over a database. Every other eventually consistent read of `table` is answered as it was a second ago.
 pub async fn start(database: SocketAddr, table: &'static str, clock: &Clock) -> SocketAddr {
     let (_, replica) = dynamodb::start_at(clock).await;
     let (listener, address) = listen().await;

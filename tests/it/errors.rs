@@ -316,6 +316,10 @@ async fn the_events_of_this_repository_get_what_their_names_say() {
         (include_str!("../../events/other-endpoint.json"), 403, "endpoint_forbidden"),
         (include_str!("../../events/scrape-text.json"), 200, "ok"),
         (include_str!("../../events/scrape.json"), 200, "ok"),
+        (include_str!("../../events/scrape-all.json"), 200, "ok"),
+        (include_str!("../../events/json.json"), 200, "ok"),
+        (include_str!("../../events/invalid-range.json"), 422, "invalid_range"),
+        (include_str!("../../events/targets.json"), 200, "ok"),
     ] {
         let reply = call(&scrape, &Event::of(event), now()).await;
         assert_eq!((reply.status, reply.code().as_str()), (status, code), "{}", reply.body);

@@ -537,6 +537,24 @@ async fn every_range_follows_the_requests_at_window_ends_in_each_minute_of_an_ho
 }
 
 #[tokio::test]
+async fn five_minutes_take_fewer_calls_than_a_scrape() {
+    let proxy = Proxy::to(dynamodb().await).await;
+    let client = client(proxy.address);
+    // Whatever part of an hour is sealed.
+    for past in [0, 1, 4, 9, 10, 13, 30, 59] {
+        let end = Minute::floor("2026-11-24T12:00:00Z".parse().unwrap()).plus(past);
+        put_watermark(&client, &watermark(end, end.plus(-10).hour())).await;
+        let scrape = scrape(&client);
+        proxy.calls();
+        assert_eq!(call(&scrape, &Event::scrape(), end.start()).await.status, 200);
+        let of_scrape = proxy.calls().len();
+        assert_eq!(call(&scrape, &range(5).key(METRICS_KEY), end.start()).await.status, 200);
+        let of_json = proxy.calls().len();
+        assert!(of_json < of_scrape, "{past} minutes past the hour: {of_json}, a scrape {of_scrape}");
+    }
+}
+
+#[tokio::test]
 async fn a_window_starts_no_earlier_than_anything_was_read() {
     let client = client(dynamodb().await);
     let requests = traffic();

@@ -14,6 +14,7 @@ mod outages;
 mod protobuf;
 mod random_steps;
 mod recompute;
+mod restored;
 mod samples;
 mod scrapes;
 mod seals;

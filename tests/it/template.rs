@@ -269,6 +269,14 @@ fn with_a_domain_the_api_has_no_other_name() {
 }
 
 #[test]
+fn no_route_is_open_beside_the_front() {
+    for (name, route) in resources(&template(), "AWS::ApiGatewayV2::Route") {
+        let authorization = (texts(&route["AuthorizationType"]), texts(&route["AuthorizerId"]));
+        assert_eq!(authorization, (vec!["CUSTOM", "NONE"], vec!["Authorizer", "AWS::NoValue"]), "{name}");
+    }
+}
+
+#[test]
 fn the_gateways_refusals_are_counted_from_what_its_log_says() {
     let template = template();
     let (_, stage) = resources(&template, "AWS::ApiGatewayV2::Stage").next().unwrap();

@@ -9,12 +9,14 @@ mod folder;
 mod scan;
 mod table;
 mod text;
+mod windows;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use athena_endpoint::{Answer, Cause, Engine, Failure};
 use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect};
@@ -24,6 +26,7 @@ pub use file::LogFile;
 pub use folder::{Found, entries, found_below};
 use table::RequestLogs;
 pub use table::log_columns;
+use windows::AllRowsAtOnce;
 
 /// Athena's own name for its catalog, as queries may spell it.
 const CATALOG: &str = "awsdatacatalog";
@@ -70,7 +73,9 @@ impl DataFusion {
         // Trino puts NULLs last in either direction.
         "nulls_last".clone_into(&mut config.options_mut().sql_parser.default_null_ordering);
         let runtime = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc().map_err(settings)?;
-        let context = SessionContext::new_with_config_rt(config, runtime);
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features();
+        let state = state.with_physical_optimizer_rule(Arc::new(AllRowsAtOnce)).build();
+        let context = SessionContext::new_with_state(state);
         context.register_table(table, Arc::new(RequestLogs::new(folder)?)).map_err(settings)?;
         Ok(Self { context, database: database.to_owned() })
     }

@@ -126,7 +126,8 @@ async fn a_scrape_answers_24_hours_of_the_trace_and_the_next_minute_moves_it_on(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stack_whose_first_refresh_fails_answers_502_until_the_damaged_file_is_gone() {
     let logs = tempfile::tempdir().unwrap();
-    let hour = logs.path().join("hour=2026-11-24-19");
+    // Where a first fill begins.
+    let hour = logs.path().join("hour=2026-11-23-19");
     fs::create_dir(&hour).unwrap();
     fs::write(hour.join("part-7.parquet"), "PAR1 and no more").unwrap();
     let mut options = Options::parse_from(["local-stack", "--listen=:0", "--dynamodb=:0", "--athena=:0"]);
@@ -137,13 +138,13 @@ async fn a_stack_whose_first_refresh_fails_answers_502_until_the_damaged_file_is
     let front = stack.front();
     let (filled, mut ready) = oneshot::channel();
     let running = tokio::spawn(stack.run(move |_| filled.send(()).unwrap()));
-    sleep(Duration::from_secs(8)).await;
+    sleep(Duration::from_secs(4)).await;
     ready.try_recv().unwrap_err();
     let scrape = http::get(front, TARGET, &[KEY]).await;
     assert_eq!(scrape.status, 502, "{}", scrape.text());
 
     fs::remove_file(hour.join("part-7.parquet")).unwrap();
-    timeout(Duration::from_secs(60), ready).await.unwrap().unwrap();
+    timeout(Duration::from_mins(3), ready).await.unwrap().unwrap();
     let scrape = http::get(front, TARGET, &[KEY]).await;
     assert_eq!(scrape.status, 200, "{}", scrape.text());
     running.abort();

@@ -21,8 +21,11 @@ use crate::stores::rate_limits::Admission;
 
 /// How long after a catch-up every read is strongly consistent: items far in the past have just been written.
 const CATCH_UP_SETTLES: SignedDuration = SignedDuration::from_mins(1);
-/// How many minutes one query reads of a range that is read by minutes.
+/// How many minutes one query reads of a range that is read by minutes: one query answers page after page, several do so side
+/// by side.
 const SLICE_MINUTES: i64 = 6 * 60;
+/// The same of hours.
+const SLICE_HOURS: i64 = 7 * 24;
 
 /// Reads the rollups table.
 #[derive(Clone, Debug)]
@@ -189,13 +192,20 @@ impl RollupReader {
 fn by_hours(range: &Range<Minute>, watermark: &Watermark, now: Timestamp) -> Vec<Piece> {
     let WindowParts { head, hours: sealed, tail } = WindowParts::new(range, watermark.sealed);
     let caught_up = has_just_caught_up(watermark, now);
-    let settled = sealed.start..sealed.end.previous().max(sealed.start);
-    let newest = settled.end..sealed.end;
-    let pieces = [minutes(&head, caught_up), hours(&settled, caught_up), hours(&newest, true), minutes(&tail, true)];
-    pieces.into_iter().flatten().collect()
+    let newest = sealed.end.previous().max(sealed.start);
+    let mut pieces: Vec<_> = minutes(&head, caught_up).into_iter().collect();
+    let mut from = sealed.start;
+    while from < newest {
+        let to = from.plus(SLICE_HOURS).min(newest);
+        pieces.extend(hours(&(from..to), caught_up));
+        from = to;
+    }
+    pieces.extend(hours(&(newest..sealed.end), true));
+    pieces.extend(minutes(&tail, true));
+    pieces
 }
 
-/// All minutes, in slices: one query answers page after page, several do so side by side.
+/// All minutes.
 fn by_minutes(range: &Range<Minute>, watermark: &Watermark, now: Timestamp) -> Vec<Piece> {
     let caught_up = has_just_caught_up(watermark, now);
     let recent = watermark.sealed.start().clamp(range.start, range.end);

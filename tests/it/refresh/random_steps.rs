@@ -1,7 +1,7 @@
-//! Ten thousand things that happen to the refresh and to those that answer, in an order that is drawn: no counter, bucket, count
-//! or sum may fall, and what rows neither change nor go away must be counted to the last digit.
+//! Whatever may happen to the refresh and to those that answer, in an order that is drawn: no counter, bucket, count or
+//! sum may fall, and rows that neither change nor go away must be counted to the last digit.
 //!
-//! `SEED` names a course to take again, and `STEPS` how long it is.
+//! `SEED` names a course to take again, `STEPS` says how long it is.
 
 mod draws;
 mod logs;
@@ -12,6 +12,7 @@ use std::env;
 use std::hash::{BuildHasher, RandomState};
 
 use jiff::Timestamp;
+use testing::calls::{self, Reply};
 use testing::proxy::Proxy;
 use wafer_metrics::answer::Service;
 use wafer_metrics::model::host::Host;
@@ -28,7 +29,6 @@ use super::fixture::{Fixture, RUN_TIME, Way, at, hours, seconds};
 use super::oracle;
 use super::samples::{Samples, samples};
 use super::tally::Tally;
-use testing::calls::{self, Reply};
 
 /// Of the refresh and of the function that answers.
 const INSTANCES: usize = 2;
@@ -83,8 +83,9 @@ impl Seen {
     /// Takes an answer that was asked for when so much had been seen.
     fn take(&mut self, reply: &Reply, before: &Self) {
         if reply.status != 200 {
-            // Figures are too old, or the function was held too long.
-            assert!(["summary_failed", "summary_timeout"].contains(&reply.code().as_str()), "{}", reply.body);
+            // Figures are too old, or a call was held too long.
+            let refusals = ["summary_failed", "summary_timeout", "unavailable"];
+            assert!(refusals.contains(&reply.code().as_str()), "{}", reply.body);
             self.refusals += 1;
             return;
         }

@@ -27,7 +27,7 @@ impl Fixture {
         ended
     }
 
-    async fn recomputed(&self, refresh: &Refresh, from: Timestamp, to: Timestamp) -> Report {
+    pub async fn recomputed(&self, refresh: &Refresh, from: Timestamp, to: Timestamp) -> Report {
         let (report, result) = self.recompute(refresh, from, to).await;
         result.unwrap();
         assert!(report.complete, "{report:?}");

@@ -1,10 +1,12 @@
-//! What a scrape says of counters and histograms, whatever its format, and what it must say. It shares no code with the product.
+//! What a scrape says of counters and histograms, whatever its format, and what it must say. It shares no code with the
+//! product.
 
 use std::collections::BTreeMap;
 
+use testing::calls::Reply;
+
 use super::protobuf::{self, Family, Histogram, Metric};
 use super::tally::{COARSE, Tally, ZERO};
-use testing::calls::Reply;
 
 /// The end of the window, which does not fall either.
 const WINDOW_END: &str = "wafer_metrics_window_end_timestamp_seconds";

@@ -44,8 +44,8 @@ impl Logs {
         Self { steady: BTreeMap::from([(endpoint, rows)]), ..Self::default() }
     }
 
-    /// Delivers what ended in that time, a request each so many seconds, as pipelines do: a file every five minutes or oftener, some
-    /// rows late, some twice.
+    /// Delivers what ended in that time, a request each so many seconds, as pipelines do: a file every five minutes or
+    /// oftener, some rows late, some twice.
     pub fn deliver(&mut self, athena: &ScriptedAthena, draws: &mut Draws, from: Timestamp, to: Timestamp, every: i64) {
         let mut start = from;
         while start < to {
