@@ -67,7 +67,7 @@ fn cases(path: &str) -> Vec<Case> {
             ]);
         }
         "targets" => {
-            cases.extend([case(of("view=all"), 422, "invalid_view"), case(of("view=window,counters"), 200, "targets")])
+            cases.extend([case(of("view=all"), 422, "invalid_view"), case(of("view=window,counters"), 200, "targets")]);
         }
         _ => {
             cases.extend(figures(&good));
@@ -208,7 +208,7 @@ fn its_schemas_have_the_fields_of_the_examples_in_their_order() {
         (&schemas["TargetGroup"]["properties"]["labels"], &targets[0]["labels"]),
     ] {
         assert_eq!(names(&schema["properties"]), names(value));
-        let required: Vec<_> = schema["required"].as_sequence().unwrap().iter().map(|name| text(name)).collect();
+        let required: Vec<_> = schema["required"].as_sequence().unwrap().iter().map(text).collect();
         let always = |name: &String| name != "__param_view";
         assert_eq!(required, names(value).into_iter().filter(always).collect::<Vec<_>>());
     }
