@@ -200,26 +200,20 @@ test-deploy: target/python/rehearsal/ready ## the tools of deploy/, on a local s
 # --- A release: docs/operations.md ---
 
 CYCLONEDX := target/tools/cargo-cyclonedx-0.5.9
-ABOUT := target/tools/cargo-about-0.9.3
-RELEASE_TOOLS := $(CYCLONEDX)/bin/cargo-cyclonedx $(ABOUT)/bin/cargo-about
-WITH_RELEASE_TOOLS := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$(CURDIR)/$(ABOUT)/bin:$$PATH"
+WITH_CYCLONEDX := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$$PATH"
 
-# Each is run once: that it is built quickly counts for more.
+# It is run once: that it is built quickly counts for more.
 $(CYCLONEDX)/bin/cargo-cyclonedx:
 	$(QUICK_PROFILE) cargo install --quiet --locked --root $(CYCLONEDX) \
 	  $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
 
-$(ABOUT)/bin/cargo-about:
-	$(QUICK_PROFILE) cargo install --quiet --locked --root $(ABOUT) --features cli \
-	  $(subst about-,about@,$(notdir $(ABOUT)))
-
-release: $(RELEASE_TOOLS) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
+release: $(CYCLONEDX)/bin/cargo-cyclonedx ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
 	$(MAKE) --no-print-directory build ARCH=x86_64
-	$(WITH_RELEASE_TOOLS) python3 -m deploy.release target/lambda
+	$(WITH_CYCLONEDX) python3 -m deploy.release target/lambda
 
-test-release: target/python/deploy/ready target/python/rehearsal/ready $(RELEASE_TOOLS) ## what make release packs
+test-release: target/python/deploy/ready target/python/rehearsal/ready $(CYCLONEDX)/bin/cargo-cyclonedx ## what make release packs
 	$(QUICK) $(LAMBDA_BUILD) --x86-64
-	$(WITH_RELEASE_TOOLS) target/python/rehearsal/bin/python -m pytest deploy/tests/release $(ARGS)
+	$(WITH_CYCLONEDX) target/python/rehearsal/bin/python -m pytest deploy/tests/release $(ARGS)
 
 # --- Running it: docs/operations.md ---
 

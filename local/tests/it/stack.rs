@@ -144,7 +144,7 @@ async fn a_stack_whose_first_refresh_fails_answers_502_until_the_damaged_file_is
     assert_eq!(scrape.status, 502, "{}", scrape.text());
 
     fs::remove_file(hour.join("part-7.parquet")).unwrap();
-    timeout(Duration::from_secs(180), ready).await.unwrap().unwrap();
+    timeout(Duration::from_mins(3), ready).await.unwrap().unwrap();
     let scrape = http::get(front, TARGET, &[KEY]).await;
     assert_eq!(scrape.status, 200, "{}", scrape.text());
     running.abort();

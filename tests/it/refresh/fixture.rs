@@ -327,9 +327,7 @@ impl Fixture {
     pub async fn scrape_view(&self, scrape: &Service, view: &str, accept: &str) -> Reply {
         let number = self.scrapes.fetch_add(1, Ordering::Relaxed);
         let key = format!("fixture-key-{}", number / SCRAPES_A_KEY);
-        if number.is_multiple_of(SCRAPES_A_KEY) {
-            put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
-        }
+        put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
         let query = format!("{}&view={view}", query.join("&"));
         call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await

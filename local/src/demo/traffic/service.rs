@@ -11,7 +11,7 @@ pub(super) const MAX_LATENCY_MS: u32 = 600_000;
 ///
 /// *Time to first token* is `(prefill_ms + prefill_ms_per_token × uncached input) × noise × pace`, *each further token*
 /// takes `decode_ms_per_token × noise × pace`, drawn once a request; both noises are log-normal with median 1 (σ 0.35 and
-/// 0.15). The [`Pace`] goes up and down: for the first token by half, for further ones by 15 %, every 15 minutes, as the
+/// 0.15). The pace goes up and down: for the first token by half, for further ones by 15 %, every 15 minutes, as the
 /// workers' queues do; and by half and a tenth of what the load of the minute before is over the trace's mean. A share of
 /// the calls, `cache_hit_share`, finds 20 to 95 % of its input in the prompt cache, in blocks of 16 tokens. A share,
 /// `streaming_share`, streams; only those have a time to first token in the log. Of all calls
