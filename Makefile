@@ -150,7 +150,9 @@ export SAM_CLI_TELEMETRY := 0
 # Neither the place of the checkout nor whose it is gets into what is built.
 REMAP ?= --remap-path-prefix=$(CURDIR)=/wafer-metrics \
   --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
-LAMBDA_ENV = CARGO_BUILD_RUSTFLAGS="$(REMAP)" PATH="$(DEPLOY)/bin:$$PATH"
+# The same of what is written in C.
+REMAP_C ?= -ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+LAMBDA_ENV = CARGO_BUILD_RUSTFLAGS="$(REMAP)" CFLAGS="$(REMAP_C)" PATH="$(DEPLOY)/bin:$$PATH"
 LAMBDA_BUILD = $(LAMBDA_ENV) cargo lambda build --release --locked --bin scrape --bin refresh
 
 # target/lambda/{scrape,refresh}/bootstrap, and the same as bootstrap.zip.

@@ -101,7 +101,9 @@ impl Service {
                         (EndpointFigures::Counters(total), concurrent)
                     }
                     View::Both => {
-                        let (window, total) = try_join(window, total).await?;
+                        // The total last: what is in the window is in the counters then, also where a run falls between.
+                        let window = window.await?;
+                        let total = total.await?;
                         (EndpointFigures::Both(Box::new((window.summary, total))), window.concurrent_requests)
                     }
                 })

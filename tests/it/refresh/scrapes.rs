@@ -1,5 +1,7 @@
 //! Scrapes beside a run.
 
+use testing::calls::Reply;
+
 use super::fixture::{Fixture, at, hours, minutes};
 
 const HOSTS: [&str; 2] = ["a.example", "b.example"];
@@ -60,7 +62,7 @@ async fn a_scrape_into_which_a_whole_run_falls_between_any_two_of_its_calls_is_r
         fixture.clock.set(start + minutes(minute));
         fixture.completes(&refresh).await;
     }
-    for calls in 0..14 {
+    for calls in 0..16 {
         let (scrape, way) = fixture.another_scrape().await;
         let before = fixture.clock.now();
         fixture.clock.advance(minutes(1));
@@ -72,11 +74,22 @@ async fn a_scrape_into_which_a_whole_run_falls_between_any_two_of_its_calls_is_r
             std::future::pending::<()>().await;
         };
         let reply = tokio::select! {
-            reply = fixture.scrape_by(&scrape) => reply,
+            reply = fixture.scrape_view(&scrape, "window,counters", "text/plain") => reply,
             () = disturbing => unreachable!("it never ends"),
         };
         assert_eq!(reply.status, 200, "{}", reply.body);
-        fixture.check_reply(&reply, &[before, fixture.clock.now()]);
+        let is_counter =
+            |line: &&str| line.contains("_total{") || line.contains("_seconds_") || line.contains("_second_");
+        let window = reply.body.lines().filter(|line| !is_counter(line)).map(|line| format!("{line}\n")).collect();
+        fixture.check_reply(&Reply { body: window, ..reply.clone() }, &[before, fixture.clock.now()]);
+        let of = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
+        for host in HOSTS {
+            let labels = format!("{{endpoint=\"{host}\",status_class=\"2xx\"}} ");
+            let value = |series: &str| reply.body.lines().find(|line| line.starts_with(&(series.to_owned() + &labels)));
+            let [counted, shown] =
+                ["wafer_requests_total", "wafer_requests_last_24h"].map(|name| value(name).and_then(of));
+            assert!(counted.unwrap() >= shown.unwrap(), "after {calls} calls {host} shows {shown:?} of {counted:?}");
+        }
         way.run();
         fixture.completes(&refresh).await;
     }
