@@ -80,8 +80,8 @@ async fn a_scrape_into_which_a_whole_run_falls_between_any_two_of_its_calls_is_r
         assert_eq!(reply.status, 200, "{}", reply.body);
         let is_counter =
             |line: &&str| line.contains("_total{") || line.contains("_seconds_") || line.contains("_second_");
-        let window = reply.body.lines().filter(|line| !is_counter(line)).map(|line| format!("{line}\n")).collect();
-        fixture.check_reply(&Reply { body: window, ..reply.clone() }, &[before, fixture.clock.now()]);
+        let window: Vec<_> = reply.body.lines().filter(|line| !is_counter(line)).collect();
+        fixture.check_reply(&Reply { body: window.join("\n"), ..reply.clone() }, &[before, fixture.clock.now()]);
         let of = |line: &str| line.rsplit_once(' ').and_then(|(_, value)| value.parse::<u64>().ok());
         for host in HOSTS {
             let labels = format!("{{endpoint=\"{host}\",status_class=\"2xx\"}} ");
