@@ -58,7 +58,7 @@ pub const ROUTES: [(&str, Route); 3] = [
 /// Endpoints read side by side: enough to hide the round trips, few enough not to open a hundred connections at once.
 const ENDPOINTS_AT_ONCE: usize = 8;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     Scrape,
     Json,
@@ -121,21 +121,21 @@ impl Service {
 
     async fn route(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
         let Some((_, route)) = ROUTES.into_iter().find(|(path, _)| *path == call.request.path) else {
-            return RequestError::NotFound.into();
+            return AnswerError::from(RequestError::NotFound).into();
         };
         log.route(route);
         // Boxed: the futures of the routes are large, and nest deeper than the compiler follows.
-        match route {
+        let outcome = match route {
             Route::Scrape => Box::pin(self.scrape(call, log)).await,
             Route::Json => Box::pin(self.json(call, log)).await,
             Route::Targets => Box::pin(self.targets(call, log)).await,
-        }
+        };
+        outcome.unwrap_or_else(Outcome::from)
     }
 }
 
-impl<E: Into<AnswerError>> From<E> for Outcome {
-    fn from(error: E) -> Self {
-        let error = error.into();
+impl From<AnswerError> for Outcome {
+    fn from(error: AnswerError) -> Self {
         Self { limit: error.limit(), result: Err(error) }
     }
 }

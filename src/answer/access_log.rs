@@ -34,7 +34,8 @@ pub struct AccessLog<'a> {
     invocation: &'a str,
     function: &'a str,
     clock: Clock,
-    route: &'static str,
+    /// Other paths have none.
+    route: Option<Route>,
     /// The first digits of the key's hash.
     key: Option<String>,
     user_agent: Option<String>,
@@ -56,7 +57,7 @@ impl<'a> AccessLog<'a> {
             invocation: &context.request_id,
             function: &context.env_config.function_name,
             clock,
-            route: "other",
+            route: None,
             key: None,
             user_agent: None,
             endpoints: None,
@@ -68,9 +69,9 @@ impl<'a> AccessLog<'a> {
         }
     }
 
-    /// The route that answers; other paths have none.
+    /// The route that answers.
     pub fn route(&mut self, route: Route) {
-        self.route = route.name();
+        self.route = Some(route);
     }
 
     /// With which key, whether it is good or not.
@@ -114,6 +115,7 @@ impl<'a> AccessLog<'a> {
     }
 
     fn write(self, status: u16, code: &str, cause: Option<&str>, ours: bool) {
+        let route = self.route.map_or("other", Route::name);
         let step = |step: Step| self.steps[step as usize];
         macro_rules! line {
             ($level:ident) => {
@@ -132,7 +134,7 @@ impl<'a> AccessLog<'a> {
                     render_ms = step(Step::Render),
                     total_ms = milliseconds_since(self.clock.started()),
                     cause,
-                    "{}", self.route
+                    "{route}"
                 )
             };
         }
@@ -143,7 +145,7 @@ impl<'a> AccessLog<'a> {
         }
         // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
         let judged = status == 200 || status >= 500;
-        let is_scrape = judged && self.route == Route::Scrape.name();
+        let is_scrape = judged && self.route == Some(Route::Scrape);
         let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
@@ -155,7 +157,7 @@ impl<'a> AccessLog<'a> {
                 (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),
             ])
             .with_by(metrics::SCRAPES, code, 1)
-            .with_by(metrics::CALLS, self.route, 1)
+            .with_by(metrics::CALLS, route, 1)
             .emit();
     }
 }

@@ -1,4 +1,4 @@
-//! What workers report, where it can be read: heartbeats that cannot fail no call.
+//! What workers report, where it can be read: a call does not fail without it.
 
 use futures_util::{StreamExt, stream};
 

@@ -6,7 +6,6 @@ use super::access_log::{AccessLog, Step};
 use super::admit::Admitted;
 use super::call::{Call, within};
 use super::{AnswerError, Outcome, Service};
-use crate::error::Cause;
 use crate::exposition::json::{Document, RangeSnapshot};
 use crate::http::reply::{self, ResponseEvent};
 use crate::http::request::JsonRequest;
@@ -15,19 +14,12 @@ use crate::model::host::Asked;
 impl Service {
     /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
     /// none in time; else the document.
-    pub(super) async fn json(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
-        let json = match JsonRequest::parse(call.request) {
-            Ok(json) => json,
-            Err(error) => return error.into(),
-        };
+    pub(super) async fn json(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
+        let json = JsonRequest::parse(call.request)?;
         let asked = Asked::Named(vec![json.endpoint.clone()]);
-        match self.admit(call, json.key.clone(), asked, &self.limits.json, log).await {
-            Ok(admitted) => {
-                let limit = admitted.admission.limit();
-                Outcome { limit: Some(limit), result: self.answer_json(call, &json, admitted, log).await }
-            }
-            Err(error) => error.into(),
-        }
+        let admitted = self.admit(call, json.key.clone(), asked, &self.limits.json, log).await?;
+        let limit = Some(admitted.admission.limit());
+        Ok(Outcome { limit, result: self.answer_json(call, &json, admitted, log).await })
     }
 
     async fn answer_json(
@@ -42,22 +34,19 @@ impl Service {
 
         let JsonRequest { endpoint, range, .. } = json;
         let figures = async {
-            let since = self.rollups.since(&admission).await?;
-            let window = range.window(watermark.through, since);
-            let bins = self.rollups.bins(&admission, endpoint, *range, &window, &watermark, call.now()).await?;
-            Ok::<_, Cause>((window, bins))
+            let bins = self.rollups.bins(&admission, endpoint, *range, &watermark, call.now());
+            bins.await.map_err(AnswerError::SummaryFailed)
         };
-        let figures = async { figures.await.map_err(AnswerError::SummaryFailed) };
         let figures = within(call.answer_by, figures, |_| AnswerError::SummaryTimeout);
         let heartbeats = self.heartbeats(call, &admission, std::slice::from_ref(endpoint), log);
         let (figures, mut heartbeats) = join(figures, heartbeats).await;
-        let (window, figures) = figures?;
+        let figures = figures?;
         log.step(Step::Read);
 
         let document = Document::from(RangeSnapshot {
             endpoint,
             range: *range,
-            window,
+            window: figures.window,
             bins: figures.bins,
             concurrent_requests: figures.concurrent_requests,
             heartbeats: heartbeats.pop().flatten(),

@@ -20,18 +20,12 @@ use crate::stores::rate_limits::Admission;
 impl Service {
     /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
     /// none in time; else the exposition.
-    pub(super) async fn scrape(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Outcome {
-        let scrape = match ScrapeRequest::parse(call.request) {
-            Ok(scrape) => scrape,
-            Err(error) => return error.into(),
-        };
-        match self.admit(call, scrape.key.clone(), scrape.endpoints.clone(), &self.limits.scrape, log).await {
-            Ok(admitted) => {
-                let limit = admitted.admission.limit();
-                Outcome { limit: Some(limit), result: self.answer_scrape(call, &scrape, admitted, log).await }
-            }
-            Err(error) => error.into(),
-        }
+    pub(super) async fn scrape(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
+        let scrape = ScrapeRequest::parse(call.request)?;
+        let asked = scrape.endpoints.clone();
+        let admitted = self.admit(call, scrape.key.clone(), asked, &self.limits.scrape, log).await?;
+        let limit = Some(admitted.admission.limit());
+        Ok(Outcome { limit, result: self.answer_scrape(call, &scrape, admitted, log).await })
     }
 
     async fn answer_scrape(

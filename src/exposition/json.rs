@@ -68,7 +68,7 @@ struct RangeSummary {
     count_5xx: u64,
     error_rate_pct: Option<f64>,
     concurrent_requests: u64,
-    /// Has no source here, like all that are of no type.
+    /// Always null: it has no source here, like every other field of type `()`.
     active_accounts: (),
     engine_running_requests: Option<f64>,
     engine_queue_depth: Option<f64>,
@@ -151,7 +151,6 @@ impl<'a> From<RangeSnapshot<'a>> for Document<'a> {
 impl RangeSummary {
     fn new(sum: &Summary, seconds: u64, concurrent_requests: u64, engine: Option<&EngineGauges>) -> Self {
         let gauge = |gauge: Gauge| engine.and_then(|engine| engine.value(gauge));
-        let percent = |ratio: Option<f64>| ratio.map(tenths_of_a_percent);
         let requests = sum.requests();
         Self {
             total_requests: requests,
@@ -171,8 +170,8 @@ impl RangeSummary {
             active_accounts: (),
             engine_running_requests: gauge(RUNNING_REQUESTS).map(tenths),
             engine_queue_depth: gauge(QUEUE_DEPTH).map(tenths),
-            engine_kv_cache_hit_rate_pct: percent(gauge(KV_CACHE_HIT_RATIO)),
-            engine_kv_cache_usage_pct: percent(gauge(KV_CACHE_USAGE_RATIO)),
+            engine_kv_cache_hit_rate_pct: gauge(KV_CACHE_HIT_RATIO).map(tenths_of_a_percent),
+            engine_kv_cache_usage_pct: gauge(KV_CACHE_USAGE_RATIO).map(tenths_of_a_percent),
             engine_preemptions_in_range: (),
         }
     }
@@ -193,7 +192,7 @@ impl Bin {
     }
 }
 
-/// Workers whose heartbeat is at most a day old, which is as long as it is of any use.
+/// A worker is listed for a day after its last heartbeat.
 fn backends(heartbeats: Vec<Heartbeat>, now: Timestamp) -> Vec<Backend> {
     let backend = |beat: Heartbeat| {
         let is_healthy = beat.is_fresh(now);

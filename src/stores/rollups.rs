@@ -77,15 +77,6 @@ impl Period {
         Self::minute_of(key).map(Self::Minute).or_else(|| hour().map(Self::Hour))
     }
 
-    /// When it starts; a total has no start.
-    pub fn start(self) -> Option<Minute> {
-        match self {
-            Self::Minute(minute) => Some(minute),
-            Self::Hour(hour) => Some(hour.start()),
-            Self::Total => None,
-        }
-    }
-
     /// Unix seconds after which the item may go.
     fn expires_at(self, written_at: Timestamp) -> Option<i64> {
         match self {

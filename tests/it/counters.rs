@@ -1,11 +1,15 @@
 //! Counters and histograms: what a call that asks for them reads and gets, in each format.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::types::AttributeValue;
-use testing::proxy::Proxy;
+use futures_util::future::join;
+use testing::proxy::{Fault, Proxy};
+use testing::rollups;
 use wafer_metrics::model::host::Host;
 use wafer_metrics::model::sketch::ZERO_BUCKET;
-use wafer_metrics::model::summary::{NO_STATUS, Total};
-use wafer_metrics::stores::rollups::Transaction;
+use wafer_metrics::model::summary::{NO_STATUS, Summary, Total};
+use wafer_metrics::stores::rollups::{MinuteChange, PutOutcome, Transaction};
 
 use crate::setup::*;
 
@@ -207,6 +211,32 @@ async fn counters_are_read_consistently_and_after_the_watermark() {
     "total2" [Null, Null] consistent: true
     null [String("m2#2026-11-24T20:12"), String("m2#2026-11-24T20:13")] consistent: true
     "#);
+}
+
+#[tokio::test]
+async fn what_is_written_while_both_views_are_read_is_in_the_counters_where_it_is_in_the_window() {
+    let database = dynamodb().await;
+    let client = client(database);
+    let proxy = Proxy::to(database).await;
+    // The minutes are read late, and changed meanwhile, together with the total.
+    proxy.breaks("Query rollups", Fault::Slow(Duration::from_millis(500)));
+    let scrape = scrape(&self::client(proxy.address));
+    let late = async {
+        while !proxy.calls().iter().any(|call| call == "Query rollups") {
+            tokio::task::yield_now().await;
+        }
+        let minute =
+            MinuteChange { period: window_end().plus(-1), summary: requests(&[(200, 7), (500, 1)]), replaces: Some(1) };
+        let mut total = Total::default();
+        total.raise(&minute.summary, &Summary::default());
+        let transaction = Transaction { minutes: vec![minute], hour: None, total: Some((total, None)), as_of: now() };
+        rollups::writer(&client).write(&Host::parse(CHAT).unwrap(), &transaction).await.unwrap()
+    };
+    let event = Event::scrape().query(&format!("endpoint={CHAT}&view=window,counters"));
+    let (reply, written) = join(call(&scrape, &event, now()), late).await;
+    assert_eq!((reply.status, written), (200, PutOutcome::Stored));
+    assert_eq!(reply.value("wafer_requests_last_24h"), Some("7"));
+    assert_eq!(reply.value("wafer_requests_total"), Some("7"));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What a scrape reads: the watermark first, and only then the items it says count. No item means no traffic, so an item read
 //! before a watermark that already counts on it would be a silent zero.
 
+use std::iter;
 use std::ops::Range;
 
 use aws_sdk_dynamodb::Client;
@@ -35,7 +36,7 @@ pub struct RollupReader {
 }
 
 /// What ended in one endpoint's window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WindowSummary {
     pub summary: Summary,
     /// Requests that ended in its last two minutes.
@@ -45,6 +46,8 @@ pub struct WindowSummary {
 /// What ended in the bins of a range, one after the other.
 #[derive(Debug)]
 pub struct BinSummaries {
+    /// What the bins cover together.
+    pub window: Range<Minute>,
     pub bins: Vec<Summary>,
     /// Requests that ended in its last two minutes.
     pub concurrent_requests: u64,
@@ -99,8 +102,8 @@ impl RollupReader {
         watermark: &Watermark,
     ) -> Result<u64, Cause> {
         let range = watermark.through.plus(-CONCURRENT_MINUTES)..watermark.through;
-        let items = self.read(endpoint, minutes(&range, true).into_iter().collect()).await?;
-        Ok(items.iter().fold(0, |requests, (_, summary)| summary.requests().saturating_add(requests)))
+        let summaries = self.read(endpoint, minutes(&range, true).into_iter().collect()).await?;
+        Ok(concurrent(&summaries, range.end))
     }
 
     /// A window of an endpoint that ends where the watermark says.
@@ -119,47 +122,47 @@ impl RollupReader {
         now: Timestamp,
     ) -> Result<WindowSummary, Cause> {
         let range = watermark.through.plus(-minutes)..watermark.through;
-        let mut window = WindowSummary::default();
-        for (period, summary) in self.read(endpoint, by_hours(&range, watermark, now)).await? {
-            if is_concurrent(period, range.end) {
-                window.concurrent_requests = window.concurrent_requests.saturating_add(summary.requests());
-            }
-            window.summary.merge(&summary);
+        let summaries = self.read(endpoint, by_hours(&range, watermark, now)).await?;
+        let mut window =
+            WindowSummary { concurrent_requests: concurrent(&summaries, range.end), summary: Summary::default() };
+        for (_, summary) in &summaries {
+            window.summary.merge(summary);
         }
         Ok(window)
     }
 
-    /// The bins of a range of an endpoint that starts no earlier than anything was read. Up to a day it is read by minutes, since
-    /// bins cut across hours; a longer one by hours as far as they are sealed.
+    /// The bins of a range of an endpoint. Up to a day it is read by minutes, since bins cut across hours; a longer one by hours
+    /// as far as they are sealed.
     ///
     /// # Errors
     /// When an item cannot be read or does not decode.
     pub async fn bins(
         &self,
-        _: &Admission,
+        admission: &Admission,
         endpoint: &Host,
         range: BinnedRange,
-        window: &Range<Minute>,
         watermark: &Watermark,
         now: Timestamp,
     ) -> Result<BinSummaries, Cause> {
-        let pieces = if range.is_of_hours() {
-            by_hours(&(window.start.hour().start()..window.end), watermark, now)
-        } else {
-            by_minutes(window, watermark, now)
+        // Before the first minute ever read there is no item, so the reads need not wait for it.
+        let longest = range.window(watermark.through, None);
+        let pieces = if range.is_of_hours() { by_hours } else { by_minutes }(&longest, watermark, now);
+        let (since, summaries) = future::try_join(self.since(admission), self.read(endpoint, pieces)).await?;
+        let window = range.window(watermark.through, since);
+        let bin_at = |minutes: i64| usize::try_from(minutes / range.bin_minutes).ok();
+        let bin_of = |period: &Period| match period {
+            Period::Minute(minute) if *minute >= window.start => bin_at(minute.since(window.start)),
+            // The hour in which reading began has nothing from before.
+            Period::Hour(hour) if hour.end() > window.start => bin_at(hour.start().since(window.start).max(0)),
+            _ => None,
         };
-        let bin_of = |start: Minute| usize::try_from(start.since(window.start) / range.bin_minutes).unwrap_or_default();
-        let mut bins = vec![Summary::default(); range.bins_of(window)];
-        let mut concurrent_requests: u64 = 0;
-        for (period, summary) in self.read(endpoint, pieces).await? {
-            if is_concurrent(period, window.end) {
-                concurrent_requests = concurrent_requests.saturating_add(summary.requests());
-            }
-            if let Some(bin) = period.start().and_then(|start| bins.get_mut(bin_of(start))) {
-                bin.merge(&summary);
+        let mut bins = vec![Summary::default(); range.bins_of(&window)];
+        for (period, summary) in &summaries {
+            if let Some(bin) = bin_of(period).and_then(|bin| bins.get_mut(bin)) {
+                bin.merge(summary);
             }
         }
-        Ok(BinSummaries { bins, concurrent_requests })
+        Ok(BinSummaries { concurrent_requests: concurrent(&summaries, window.end), window, bins })
     }
 
     /// The summaries of all pieces, read side by side.
@@ -193,13 +196,9 @@ fn by_hours(range: &Range<Minute>, watermark: &Watermark, now: Timestamp) -> Vec
     let WindowParts { head, hours: sealed, tail } = WindowParts::new(range, watermark.sealed);
     let caught_up = has_just_caught_up(watermark, now);
     let newest = sealed.end.previous().max(sealed.start);
+    let settled = slices(sealed.start..newest, |hour| hour.plus(SLICE_HOURS));
     let mut pieces: Vec<_> = minutes(&head, caught_up).into_iter().collect();
-    let mut from = sealed.start;
-    while from < newest {
-        let to = from.plus(SLICE_HOURS).min(newest);
-        pieces.extend(hours(&(from..to), caught_up));
-        from = to;
-    }
+    pieces.extend(settled.filter_map(|slice| hours(&slice, caught_up)));
     pieces.extend(hours(&(newest..sealed.end), true));
     pieces.extend(minutes(&tail, true));
     pieces
@@ -209,23 +208,27 @@ fn by_hours(range: &Range<Minute>, watermark: &Watermark, now: Timestamp) -> Vec
 fn by_minutes(range: &Range<Minute>, watermark: &Watermark, now: Timestamp) -> Vec<Piece> {
     let caught_up = has_just_caught_up(watermark, now);
     let recent = watermark.sealed.start().clamp(range.start, range.end);
-    let mut pieces = Vec::new();
-    let mut from = range.start;
-    while from < recent {
-        let to = from.plus(SLICE_MINUTES).min(recent);
-        pieces.extend(minutes(&(from..to), caught_up));
-        from = to;
-    }
+    let settled = slices(range.start..recent, |minute| minute.plus(SLICE_MINUTES));
+    let mut pieces: Vec<_> = settled.filter_map(|slice| minutes(&slice, caught_up)).collect();
     pieces.extend(minutes(&(recent..range.end), true));
     pieces
+}
+
+/// A range in slices, each of which ends where `next` says; the last may be shorter.
+fn slices<T: Copy + Ord>(range: Range<T>, next: impl Fn(T) -> T) -> impl Iterator<Item = Range<T>> {
+    let slice = move |start: T| (start < range.end).then(|| start..next(start).min(range.end));
+    iter::successors(slice(range.start), move |last| slice(last.end))
 }
 
 fn has_just_caught_up(watermark: &Watermark, now: Timestamp) -> bool {
     watermark.caught_up_at.is_some_and(|at| now.duration_since(at) < CATCH_UP_SETTLES)
 }
 
-fn is_concurrent(period: Period, end: Minute) -> bool {
-    matches!(period, Period::Minute(minute) if minute >= end.plus(-CONCURRENT_MINUTES))
+/// Requests in the last minutes before `end`.
+fn concurrent(summaries: &[(Period, Summary)], end: Minute) -> u64 {
+    let last = |period: &Period| matches!(period, Period::Minute(minute) if *minute >= end.plus(-CONCURRENT_MINUTES));
+    let last = summaries.iter().filter(|(period, _)| last(period));
+    last.fold(0, |requests, (_, summary)| summary.requests().saturating_add(requests))
 }
 
 fn minutes(range: &Range<Minute>, consistent: bool) -> Option<Piece> {
