@@ -80,12 +80,12 @@ def test_prometheus_follows_the_endpoints_of_a_key_without_a_restart(stack: Stac
     changed = {*ENDPOINTS, ADDED} - {TAKEN}
     for key in discovering.keys.values():
         stack.put_key(key, changed)
-    # What is no longer scraped keeps its last value for two intervals more.
+    # A target that is gone keeps its last value for two more intervals.
     wait_for("the change", lambda: scraped(server) == changed, 3 * REFRESH_SECONDS)
     wait_for("the series of what was added", lambda: all_have(server, {ADDED}), 2 * SCRAPE_SECONDS)
     wait_for("every target to be up", lambda: server.value("min(up)") == 1, 2 * SCRAPE_SECONDS)
     counted = server.value(f'histogram_count(wafer_time_to_first_token_seconds{{job="native", endpoint="{CHAT}"}})')
-    assert counted, "there is no native histogram"
+    assert counted, "native histograms are missing"
 
 
 def all_have(server: Prometheus, endpoints: set[str]) -> bool:
