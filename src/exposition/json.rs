@@ -272,6 +272,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_many_workers_the_first_thousand_are_listed() {
+        let now: Timestamp = "2026-11-24T20:15:30Z".parse().unwrap();
+        let beat = |number| Heartbeat {
+            worker: format!("worker-{number:04}"),
+            reported_at: now,
+            values: std::collections::BTreeMap::new(),
+        };
+        let listed = backends((0..1_001).map(beat).collect(), now);
+        assert_eq!(listed.len(), 1_000);
+        assert_eq!(listed.last().map(|backend| backend.backend_id.as_str()), Some("worker-0999"));
+    }
+
+    #[test]
     fn numbers_are_rounded_half_away_from_zero() {
         assert_eq!(rounded_ratio(1, 200, 100), Some(0.01));
         assert_eq!(rounded_ratio(1, 201, 100), Some(0.0));

@@ -36,7 +36,7 @@ pub struct RollupReader {
 }
 
 /// What ended in one endpoint's window.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct WindowSummary {
     pub summary: Summary,
     /// Requests that ended in its last two minutes.
@@ -102,8 +102,12 @@ impl RollupReader {
         watermark: &Watermark,
     ) -> Result<u64, Cause> {
         let range = watermark.through.plus(-CONCURRENT_MINUTES)..watermark.through;
-        let summaries = self.read(endpoint, minutes(&range, true).into_iter().collect()).await?;
-        Ok(concurrent(&summaries, range.end))
+        let mut requests: u64 = 0;
+        for item in self.read(endpoint, minutes(&range, true).into_iter().collect()).await? {
+            let (period, summary) = decode(&item)?;
+            requests = requests.saturating_add(concurrent(period, &summary, range.end));
+        }
+        Ok(requests)
     }
 
     /// A window of an endpoint that ends where the watermark says.
@@ -122,11 +126,12 @@ impl RollupReader {
         now: Timestamp,
     ) -> Result<WindowSummary, Cause> {
         let range = watermark.through.plus(-minutes)..watermark.through;
-        let summaries = self.read(endpoint, by_hours(&range, watermark, now)).await?;
-        let mut window =
-            WindowSummary { concurrent_requests: concurrent(&summaries, range.end), summary: Summary::default() };
-        for (_, summary) in &summaries {
-            window.summary.merge(summary);
+        let mut window = WindowSummary::default();
+        for item in self.read(endpoint, by_hours(&range, watermark, now)).await? {
+            let (period, summary) = decode(&item)?;
+            let concurrent = concurrent(period, &summary, range.end);
+            window.concurrent_requests = window.concurrent_requests.saturating_add(concurrent);
+            window.summary.merge(&summary);
         }
         Ok(window)
     }
@@ -147,33 +152,34 @@ impl RollupReader {
         // Before the first minute ever read there is no item, so the reads need not wait for it.
         let longest = range.window(watermark.through, None);
         let pieces = if range.is_of_hours() { by_hours } else { by_minutes }(&longest, watermark, now);
-        let (since, summaries) = future::try_join(self.since(admission), self.read(endpoint, pieces)).await?;
+        let (since, items) = future::try_join(self.since(admission), self.read(endpoint, pieces)).await?;
         let window = range.window(watermark.through, since);
         let bin_at = |minutes: i64| usize::try_from(minutes / range.bin_minutes).ok();
-        let bin_of = |period: &Period| match period {
-            Period::Minute(minute) if *minute >= window.start => bin_at(minute.since(window.start)),
+        let bin_of = |period| match period {
+            Period::Minute(minute) if minute >= window.start => bin_at(minute.since(window.start)),
             // The hour in which reading began has nothing from before.
             Period::Hour(hour) if hour.end() > window.start => bin_at(hour.start().since(window.start).max(0)),
             _ => None,
         };
         let mut bins = vec![Summary::default(); range.bins_of(&window)];
-        for (period, summary) in &summaries {
+        let mut concurrent_requests: u64 = 0;
+        for item in items {
+            let (period, summary) = decode(&item)?;
+            concurrent_requests = concurrent_requests.saturating_add(concurrent(period, &summary, window.end));
             if let Some(bin) = bin_of(period).and_then(|bin| bins.get_mut(bin)) {
-                bin.merge(summary);
+                bin.merge(&summary);
             }
         }
-        Ok(BinSummaries { concurrent_requests: concurrent(&summaries, window.end), window, bins })
+        Ok(BinSummaries { window, bins, concurrent_requests })
     }
 
-    /// The summaries of all pieces, read side by side.
-    async fn read(&self, endpoint: &Host, pieces: Vec<Piece>) -> Result<Vec<(Period, Summary)>, Cause> {
-        let pieces = future::try_join_all(pieces.into_iter().map(|piece| self.items(endpoint, piece))).await?;
-        let mut summaries = Vec::new();
-        for item in pieces.iter().flatten() {
-            let period = required("period", string(item, "period")?.and_then(Period::from_key))?;
-            summaries.push((period, decode_figures(item)?));
-        }
-        Ok(summaries)
+    /// The items of all pieces, read side by side. They are decoded one by one: many summaries take far more memory.
+    async fn read(&self, endpoint: &Host, pieces: Vec<Piece>) -> Result<Vec<Item>, Cause> {
+        Ok(future::try_join_all(pieces.into_iter().map(|piece| self.items(endpoint, piece)))
+            .await?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     /// A query costs by the bytes of all items together, where a batch of gets would round each up to 4 KB.
@@ -224,11 +230,17 @@ fn has_just_caught_up(watermark: &Watermark, now: Timestamp) -> bool {
     watermark.caught_up_at.is_some_and(|at| now.duration_since(at) < CATCH_UP_SETTLES)
 }
 
-/// Requests in the last minutes before `end`.
-fn concurrent(summaries: &[(Period, Summary)], end: Minute) -> u64 {
-    let last = |period: &Period| matches!(period, Period::Minute(minute) if *minute >= end.plus(-CONCURRENT_MINUTES));
-    let last = summaries.iter().filter(|(period, _)| last(period));
-    last.fold(0, |requests, (_, summary)| summary.requests().saturating_add(requests))
+fn decode(item: &Item) -> Result<(Period, Summary), Cause> {
+    let period = required("period", string(item, "period")?.and_then(Period::from_key))?;
+    Ok((period, decode_figures(item)?))
+}
+
+/// A summary's requests, where it is of the last minutes before `end`.
+fn concurrent(period: Period, summary: &Summary, end: Minute) -> u64 {
+    match period {
+        Period::Minute(minute) if minute >= end.plus(-CONCURRENT_MINUTES) => summary.requests(),
+        _ => 0,
+    }
 }
 
 fn minutes(range: &Range<Minute>, consistent: bool) -> Option<Piece> {
