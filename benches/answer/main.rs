@@ -30,8 +30,8 @@ async fn main() {
     let plain = calls::client(database.address);
     let cases = tables::fill(&plain, calls).await;
 
-    println!("| endpoint | call | calls to DynamoDB | bytes read | p50 ms | floor ms | ratio | p99 ms | own CPU ms |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("| endpoint | call | calls to DynamoDB | bytes read | p50 ms | floor ms | ratio | p99 ms |");
+    println!("|---|---|---|---|---|---|---|---|");
     let mut rows = Vec::new();
     for case in &cases {
         for view in ["window", "counters", "window,counters"] {
@@ -94,20 +94,17 @@ async fn measure(
     };
     let service: Service = calls::scrape(plain);
     let (mut ours, mut floors) = (Vec::with_capacity(calls), Vec::with_capacity(calls));
-    let (mut our_cpu, mut floor_cpu) = (Duration::ZERO, Duration::ZERO);
     // By turns, so that whatever else the machine does falls on both.
     for number in 0..calls {
         let event = event(number);
-        let (started, before) = (Instant::now(), cpu_time());
+        let started = Instant::now();
         let reply = calls::call(&service, &event, NOW.parse().unwrap()).await;
         ours.push(started.elapsed());
-        our_cpu += cpu_time().saturating_sub(before);
         assert_eq!(reply.status, 200, "{call}: {}", reply.body);
 
-        let (started, before) = (Instant::now(), cpu_time());
+        let started = Instant::now();
         repeated.repeat(plain, number).await;
         floors.push(started.elapsed());
-        floor_cpu += cpu_time().saturating_sub(before);
     }
     tables::free_slots(plain, calls).await;
     ours.sort();
@@ -115,7 +112,7 @@ async fn measure(
     let (p50, floor, p99) = (ours[calls / 2], floors[calls / 2], ours[calls * 99 / 100]);
     let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
     println!(
-        "| {} | {call} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+        "| {} | {call} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} |",
         case.name,
         repeated.calls(),
         repeated.bytes,
@@ -123,13 +120,6 @@ async fn measure(
         milliseconds(floor),
         p50.as_secs_f64() / floor.as_secs_f64(),
         milliseconds(p99),
-        milliseconds(our_cpu.saturating_sub(floor_cpu)) / f64::from(u32::try_from(calls).unwrap()),
     );
     Row { endpoint: case.name, call: call.to_owned(), bytes: repeated.bytes, p50 }
-}
-
-/// How long this thread, the only one at work, has been on a processor.
-fn cpu_time() -> Duration {
-    let statistics = std::fs::read_to_string("/proc/self/schedstat").unwrap();
-    Duration::from_nanos(statistics.split(' ').next().unwrap().parse().unwrap())
 }
