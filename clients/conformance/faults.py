@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from clients.conformance.stack import Stack
-from loopback.local_stack import local_stack
-from loopback.processes import free_address
+from loopback.local_stack import START_SECONDS, started
+from loopback.processes import free_address, wait_for
 
 FAILS, HANGS = "fails", "hangs"
 HANG_SECONDS = 20
@@ -46,8 +46,11 @@ def faulty_stack(stack: Stack, folder: Path) -> Iterator[tuple[Stack, Faults]]:
             "AWS_ENDPOINT_URL_DYNAMODB": f"http://{address}",
             "AWS_ENDPOINT_URL_ATHENA": f"http://{free_address()}",
         }
-        with local_stack(folder / "faulty-stack.log", environment=environment) as addresses:
-            yield Stack(addresses.http, stack.dynamodb, stack.folder, stack.logs), faults
+        with started(folder / "faulty-stack.log", environment=environment) as (addresses, _):
+            faulty = Stack(addresses.http, stack.dynamodb, stack.folder, stack.logs)
+            # It never says that it is ready where its own refresh has something to read: it answers before that.
+            wait_for("the second stack answers", lambda: faulty.status("/", "none") == 404, START_SECONDS, pause=0.2)
+            yield faulty, faults
 
 
 @contextlib.contextmanager
