@@ -8,15 +8,18 @@
 mod answers;
 mod database;
 mod floor;
+mod processor;
 mod replay;
 mod steps;
 mod tables;
+mod throughput;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [database::ROLE, calls] => database::serve(calls.parse().unwrap()),
         [steps::ROLE, case, view] => steps::take(case, view),
+        [throughput::ROLE] => throughput::measure(),
         _ => answers::measure_all(),
     }
 }

@@ -53,11 +53,10 @@ pub fn take(case: &str, view: &str) {
     let payload = event.payload.clone();
     step("parse", || ScrapeRequest::parse(&event::parse(&payload).unwrap()).unwrap());
     step("bare calls", || runtime.block_on(recording.repeat(&client, 0)));
-    let summaries = runtime.block_on(recording.summaries(&client));
-    let summaries: Vec<Summary> =
-        step("decode", || summaries.iter().map(|summary| rollups::decode(summary).unwrap()).collect());
     let mut window = Summary::default();
-    step("merge", || summaries.iter().for_each(|summary| window.merge(summary)));
+    for summary in runtime.block_on(recording.summaries(&client)) {
+        window.merge(&rollups::decode(&summary).unwrap());
+    }
     let sketches = [&window.ttft.sketch, &window.duration.sketch, &window.speed.sketch];
     step("quantiles", || sketches.map(|sketch| [10, 50, 90, 99].map(|percent| sketch.quantile(percent))));
     let snapshot = snapshot(&host, window);

@@ -13,8 +13,10 @@ use wafer_metrics::stores::rollups::{HourChange, MinuteChange, Transaction};
 pub const NOW: &str = "2026-11-24T20:31:40Z";
 const DAYS: i64 = 31;
 /// Calls that a key has.
-const SLOTS: usize = 6;
+pub const SLOTS: usize = 6;
 const MANY: usize = 20;
+/// The first of the demos.
+pub const DEMO_ENDPOINT: &str = "demo00.example";
 const IDLE: &str = "idle.example";
 const BUSIEST: &str = "busy.example";
 

@@ -1,6 +1,6 @@
-"""The clients that are run.
+"""The clients that are run, and valgrind, which counts what our functions do.
 
-Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
+Prometheus, promtool, vmagent and valgrind are those of the machine, else its distribution's packages, unpacked without installing
 them. The newest Prometheus is that of the release that the distribution is working on. Telegraf is built.
 """
 
@@ -14,7 +14,13 @@ from pathlib import Path
 from loopback import ROOT
 
 FOLDER = ROOT / "target" / "conformance" / "programs"
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "valgrind.bin": "valgrind",
+    "vgdb": "valgrind",
+    "vmagent": "victoria-metrics",
+}
 
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
