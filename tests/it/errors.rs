@@ -3,7 +3,7 @@
 use testing::proxy::Proxy;
 use wafer_metrics::answer::Service;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 async fn fixture() -> (Service, Proxy) {
     let proxy = Proxy::to(dynamodb().await).await;

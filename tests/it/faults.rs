@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use testing::captured_log;
 use testing::proxy::{Fault, Proxy};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 /// Every way in which a call can fail but by hanging.
 fn failures() -> Vec<Fault> {

@@ -16,7 +16,7 @@ use wafer_metrics::model::summary::{Distribution, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const PATH: &str = "/v1/endpoints/metrics";
 

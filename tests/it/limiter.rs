@@ -11,7 +11,7 @@ use testing::sdk_config;
 use tokio::task::JoinSet;
 use wafer_metrics::answer::Service;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const HELD_MS: i64 = 59_000;
 
