@@ -44,7 +44,8 @@ fn now() -> Timestamp {
 async fn main() {
     let millions = std::env::var("ROWS").unwrap_or_else(|_| "1,10".to_owned());
     println!(
-        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |"
+        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned \
+         | items written cold | warm |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for millions in millions.split(',') {

@@ -19,7 +19,6 @@ use crate::telemetry::metrics;
 /// Hosts are named until their names are so long; a name has at most 253 bytes.
 const HOSTS_LENGTH: usize = 300;
 
-/// The steps that are timed.
 #[derive(Clone, Copy)]
 pub enum Step {
     Key,
@@ -50,7 +49,6 @@ pub struct AccessLog<'a> {
 }
 
 impl<'a> AccessLog<'a> {
-    /// Starts with what every event has.
     pub fn new(request_id: &'a RequestId, context: &'a Context, clock: Clock) -> Self {
         Self {
             request_id,
@@ -69,7 +67,6 @@ impl<'a> AccessLog<'a> {
         }
     }
 
-    /// The route that answers.
     pub fn route(&mut self, route: Route) {
         self.route = Some(route);
     }
@@ -96,7 +93,6 @@ impl<'a> AccessLog<'a> {
         self.malformed_heartbeats = malformed;
     }
 
-    /// A step is done.
     pub fn step(&mut self, step: Step) {
         self.steps[step as usize] = Some(milliseconds_since(self.last_step));
         self.last_step = Instant::now();
@@ -107,7 +103,8 @@ impl<'a> AccessLog<'a> {
         self.write(200, "ok", None, false);
     }
 
-    /// Any other status. Its cause is logged here and nowhere else; a fault on our side, or in a key's record, is an error.
+    /// Any other status. Its cause is logged here and nowhere else; a fault on our side, or in a key's record, is an
+    /// error.
     pub fn failed(self, error: &AnswerError, problem: &Problem) {
         let Wording { status, code, .. } = problem.wording();
         let ours = status.is_server_error() || error.is_malformed_key_record();

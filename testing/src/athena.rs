@@ -77,7 +77,6 @@ impl ScriptedAthena {
         file
     }
 
-    /// Writes a file anew.
     pub fn replace(&self, file: File, rows: Vec<Row>) {
         self.logs.lock().unwrap().files.get_mut(&file).unwrap().rows = rows;
     }

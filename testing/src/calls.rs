@@ -78,7 +78,6 @@ impl Event {
     }
 }
 
-/// What the caller gets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: i64,
@@ -129,7 +128,6 @@ pub fn invocation(function: &str) -> Context {
     context
 }
 
-/// Invokes the function.
 pub async fn call(scrape: &Service, event: &Event, now: Timestamp) -> Reply {
     try_call(scrape, event, now).await.unwrap()
 }

@@ -7,32 +7,24 @@ pub struct Failure {
     detail: String,
 }
 
-/// What a query fails of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// The text is not SQL, or not SQL that this engine takes.
     Syntax,
     /// The database of the query's context is another than the one served.
     SchemaNotFound,
-    /// A table is named that is not there.
     TableNotFound,
-    /// A column is named that is not there.
     ColumnNotFound,
-    /// A function is named that is not there.
     FunctionNotFound,
     /// Valid SQL that the engine does not run.
     NotSupported,
     /// A value does not fit the type it is cast to.
     InvalidCast,
-    /// A number is divided by zero.
     DivisionByZero,
     /// A file does not hold what its table declares.
     BadData,
-    /// A file cannot be read.
     CannotOpenFile,
-    /// The query holds more rows than there is memory for.
     OutOfMemory,
-    /// The engine itself.
     Internal,
 }
 

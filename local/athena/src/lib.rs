@@ -32,7 +32,6 @@ use protocol::{Command, Fault, Start};
 /// Tells the time that executions report.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What runs the queries.
 pub trait Engine: Send + Sync + 'static {
     /// Runs `query`, whose unqualified tables are looked up in `database`.
     ///
@@ -76,9 +75,6 @@ impl<E: Engine> Athena<E> {
 
     /// Answers on `listener` until the future is dropped; then running queries are ended, and
     /// connections closed as soon as they are idle.
-    ///
-    /// # Errors
-    /// When the listener cannot be served.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let athena = Arc::new(self);
         let _queries = EndQueriesOnDrop(Arc::clone(&athena));

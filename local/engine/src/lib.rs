@@ -43,7 +43,6 @@ pub struct DataFusion {
     database: String,
 }
 
-/// Why a [`DataFusion`] could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The folder's name cannot be made absolute, or is not a valid path.
@@ -51,10 +50,8 @@ pub enum EngineError {
     Folder {
         /// As it was given.
         folder: String,
-        /// What is wrong with it.
         reason: String,
     },
-    /// The query engine refused its settings.
     #[error("the query engine cannot be set up: {0}")]
     Settings(String),
 }

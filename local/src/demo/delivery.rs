@@ -36,7 +36,8 @@ pub struct Unwritten {
 }
 
 impl Demo {
-    /// Traffic of which nothing has been delivered, and what is to be [written](Demo::write_hours) of the time before `now`.
+    /// Traffic of which nothing has been delivered, and what is to be [written](Demo::write_hours) of the time before
+    /// `now`.
     #[must_use]
     pub fn new(traffic: Vec<Traffic>, folder: &Path, now: Timestamp) -> (Self, Vec<Unwritten>) {
         let (first, last) = (hour_at(now - KEPT), hour_at(now));
@@ -46,9 +47,6 @@ impl Demo {
     }
 
     /// Writes the logs of some hours at once.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub fn write_hours(&self, hours: &[Unwritten]) -> Result<(), LogWriteError> {
         thread::scope(|threads| {
             let write = |Unwritten { hour, to }: Unwritten| self.write(WHOLE, hour.start().start(), to);
@@ -75,8 +73,8 @@ impl Demo {
         log_writer::write(&self.folder, name, rows).map(|_| ())
     }
 
-    /// Keeps the folder from growing: old hours are removed, and those that no usual refresh opens become one file each,
-    /// which is a fraction of the size of several hundred.
+    /// Keeps the folder from growing: old hours are removed, and those that no usual refresh opens become one file
+    /// each, which is a fraction of the size of several hundred.
     fn tidy(&self, now: Timestamp) -> Result<(), LogWriteError> {
         let (oldest, opened) = (hour_at(now - KEPT), hour_at(now).plus(-OPENED_HOURS));
         for folder in entries(&self.folder)? {

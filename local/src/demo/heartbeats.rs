@@ -13,7 +13,6 @@ use crate::demo::traffic::{CHAT, CODE};
 /// How long the table keeps a heartbeat. Readers judge freshness by the time of the report, not by this.
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
-/// What one worker reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Host of the endpoint the worker serves.

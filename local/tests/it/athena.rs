@@ -324,7 +324,8 @@ async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
     let result = fixture.result(MINUTES).await;
 
     let header = "endpoint minute status_codes status_counts input_tokens output_tokens cache_read_tokens \
-        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts speed_buckets speed_counts";
+        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts \
+        speed_buckets speed_counts";
     let rows = [
         // r1, r2, r3 and four rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
         "chat.demo.example | 2026-11-24 20:05:00.000 | [0, 200, 302, 404, 500] | [1, 2, 1, 2, 1] | 55 | 600 | 0 \
@@ -393,9 +394,22 @@ async fn trinos_functions_mean_what_they_mean_in_trino() {
     fixture
         .answers(
             "SELECT translate('a.b-c', 'abc.', ''), length('hôte'), lower('ÄB'),
-               log2(8e0), ceil(1.2e0), CAST(ceil(-63.5e0) AS integer), date_trunc('hour', TIMESTAMP '2026-11-24 10:59:59'),
+               log2(8e0), ceil(1.2e0), CAST(ceil(-63.5e0) AS integer),
+               date_trunc('hour', TIMESTAMP '2026-11-24 10:59:59'),
                7 / 2, 1e0 / 8, 1 = 1, CAST(NULL AS varchar)",
-            vec![texts(&["-", "4", "äb", "3.0", "2.0", "-63", "2026-11-24 10:00:00.000", "3", "0.125", "true", "NULL"])],
+            vec![texts(&[
+                "-",
+                "4",
+                "äb",
+                "3.0",
+                "2.0",
+                "-63",
+                "2026-11-24 10:00:00.000",
+                "3",
+                "0.125",
+                "true",
+                "NULL",
+            ])],
         )
         .await;
     fixture
@@ -592,7 +606,8 @@ async fn row_groups_outside_the_time_range_are_not_scanned() {
     write_parquet(&path, &batch(&rows), Some(5_000));
     let sum = |from| {
         format!(
-            "SELECT count(request_id), count(endpoint), count(model) FROM request_logs WHERE ended_at >= TIMESTAMP '{from}'"
+            "SELECT count(request_id), count(endpoint), count(model) FROM request_logs \
+             WHERE ended_at >= TIMESTAMP '{from}'"
         )
     };
 

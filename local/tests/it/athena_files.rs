@@ -234,7 +234,8 @@ async fn bytes_that_are_not_utf_8_stop_no_query_and_keep_ids_apart() {
     writer.close().unwrap();
     fixture
         .answers(
-            "SELECT count(*), count(DISTINCT request_id), count(CASE WHEN request_id = '\u{e4}' THEN 1 END) FROM request_logs",
+            "SELECT count(*), count(DISTINCT request_id), count(CASE WHEN request_id = '\u{e4}' THEN 1 END) \
+             FROM request_logs",
             vec![texts(&["5", "4", "1"])],
         )
         .await;

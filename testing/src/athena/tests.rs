@@ -116,7 +116,8 @@ async fn minutes_are_counted_as_the_contract_has_it() {
              | [-80000, -64] | [2, 1] | [-1275, 64, 1276] | [1, 1, 1] | [362, 1276] | [1, 1]",
             "b.example | 2026-11-24 20:13:00.000 | [200] | [2] | 200 | 50 | 50 | NULL | 1000000 | NULL \
              | NULL | NULL | [-80000, 0] | [1, 1] | NULL | NULL",
-            "NULL | NULL | [0] | [5] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
+            "NULL | NULL | [0] | [5] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL \
+             | NULL",
         ]
     );
 }

@@ -1,4 +1,5 @@
-//! The refresh between an Athena that a test scripts and a DynamoDB, at the times of one clock, and the scrape behind it.
+//! The refresh between an Athena that a test scripts and a DynamoDB, at the times of one clock, and the scrape behind
+//! it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -133,7 +134,8 @@ impl Fixture {
         }
     }
 
-    /// At that time, where the first run began, which found no rows: all minutes before are settled and all hours sealed.
+    /// At that time, where the first run began, which found no rows: all minutes before are settled and all hours
+    /// sealed.
     pub async fn begun(now: Timestamp, hosts: &[&'static str]) -> Self {
         Self::begun_since(now - seconds(90), now, hosts).await
     }
@@ -240,8 +242,8 @@ impl Fixture {
         }
     }
 
-    /// Kills a run as it makes its call number `calls` + 1, before that is carried out or once it is; `None` where it was, and
-    /// how the run ended where it made no more than `calls`.
+    /// Kills a run as it makes its call number `calls` + 1, before that is carried out or once it is; `None` where it
+    /// was, and how the run ended where it made no more than `calls`.
     pub async fn killed(
         &self,
         refresh: &Refresh,
@@ -350,8 +352,8 @@ impl Fixture {
         reply
     }
 
-    /// Scrapes; what is not refused as stale must have all that had come when the last run ended that completed, and may have
-    /// what has come since.
+    /// Scrapes; what is not refused as stale must have all that had come when the last run ended that completed, and
+    /// may have what has come since.
     pub async fn check_since(&self, completed: Timestamp) {
         let reply = self.scrape().await;
         if reply.status != 200 {

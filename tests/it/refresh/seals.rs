@@ -36,7 +36,8 @@ async fn an_hour_of_many_endpoints_is_sealed_over_several_runs_while_minutes_go_
         fixture.clock.set(start + minutes(minute));
         fixture.completes(&refresh).await;
     }
-    // The minutes of an endpoint are read at a seal, and by no usual run: five rounds of 32 endpoints, two of which fit.
+    // The minutes of an endpoint are read at a seal, and by no usual run: five rounds of 32 endpoints, two of which
+    // fit.
     fixture.to_dynamodb.breaks("Query rollups", Fault::Slow(Duration::from_millis(600)));
     let (mut runs, mut too_late, mut last) = (0, 0, None);
     loop {

@@ -1,7 +1,7 @@
 //! Random draws that depend on nothing but what they are drawn for.
 
-/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same forever, which no general-purpose generator
-/// of a library promises.
+/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same forever, which no general-purpose
+/// generator of a library promises.
 pub(super) struct Draws {
     state: u64,
 }
