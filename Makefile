@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
   lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy \
-  check-template rehearse invoke invoke-all test-deploy release test-release keys alarm-test
+  check-template rehearse invoke invoke-all test-deploy release test-release reproduce keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEE
 	  in_a_course_of_random_steps -- --nocapture
 
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
-	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
-	$(LINT)/bin/cargo-insta accept --workspace
+	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS); tested=$$?; \
+	  $(LINT)/bin/cargo-insta accept --workspace && exit $$tested
 
 lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 
@@ -218,6 +218,9 @@ release: $(CARGO_CYCLONEDX) ## target/release-VERSION: zips for x86_64, a templa
 test-release: target/python/deploy/ready target/python/rehearsal/ready $(CARGO_CYCLONEDX) ## what make release packs
 	$(QUICK) $(LAMBDA_BUILD) --x86-64
 	$(WITH_CYCLONEDX) target/python/rehearsal/bin/python -m pytest deploy/tests/release $(ARGS)
+
+reproduce: target/python/deploy/ready $(CARGO_CYCLONEDX) ## a release of the last commit made twice: the same sums
+	python3 -m deploy.reproduce $(CYCLONEDX)
 
 # --- Running it: docs/operations.md ---
 
