@@ -29,7 +29,7 @@ def released(folder: Path, tool_of_bill: str, umask: int, **others: str) -> str:
     environment |= {"CARGO_HOME": str(cargo), "XDG_CACHE_HOME": str(folder / "cache"), **others}
     environment["PATH"] = f"{ROOT / tool_of_bill / 'bin'}:{environment['PATH']}"
     # As `make release` does, with the tools of this checkout in place of a new installation.
-    tools = ["--old-file", "target/python/deploy/ready", f"DEPLOY={TOOLS}"]
+    tools = ["--assume-old=target/python/deploy/ready", f"DEPLOY={TOOLS}"]
     for command in (
         ["make", "--quiet", *tools, "build", "ARCH=x86_64"],
         [sys.executable, "-m", "deploy.release", "target/lambda"],
