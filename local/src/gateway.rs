@@ -35,7 +35,7 @@ const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves the front on `listener` until the future is dropped. `handler` is the function: an event in, a response of
-/// payload format 2.0 out. `clock` tells when a request came.
+/// payload format 2.0 out. `clock` says when a request came.
 ///
 /// A client that goes away does not stop the handler, as it would not stop a Lambda function.
 pub async fn serve<Clock, Handler, Answer, Failure>(

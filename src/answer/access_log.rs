@@ -141,14 +141,14 @@ impl<'a> AccessLog<'a> {
             line!(info);
         }
         // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
-        let judged = status == 200 || status >= 500;
-        let is_scrape = judged && self.route == Some(Route::Scrape);
+        let counted = status == 200 || status >= 500;
+        let is_scrape = counted && self.route == Some(Route::Scrape);
         let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
                 (metrics::SCRAPE_MILLISECONDS, is_scrape.then(|| milliseconds_since(self.clock.started()))),
                 (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                (metrics::SERVER_ERRORS, judged.then_some(u64::from(status >= 500))),
+                (metrics::SERVER_ERRORS, counted.then_some(u64::from(status >= 500))),
                 (metrics::SCRAPES_WITHOUT_HEARTBEATS, without_heartbeats.map(u64::from)),
                 (metrics::MALFORMED_KEYS, Some(u64::from(ours && status < 500))),
                 (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),

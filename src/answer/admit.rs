@@ -21,7 +21,7 @@ const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 pub struct Admitted {
     pub grant: Grant,
     pub admission: Admission,
-    /// Judged after the limit: a call that is not admitted learns nothing of it.
+    /// Checked after the limit: a call that is not admitted learns nothing of it.
     pub watermark: Result<Option<Watermark>, AnswerError>,
 }
 
@@ -37,7 +37,7 @@ enum NotFresh {
 }
 
 impl Service {
-    /// What [`Service::authorize`] judges. Over the limit, limiter unavailable: one write; the watermark is read
+    /// What [`Service::authorize`] checks. Over the limit, limiter unavailable: one write; the watermark is read
     /// concurrently.
     pub(super) async fn admit(
         &self,

@@ -18,7 +18,7 @@ use crate::model::window::{Minute, WINDOW_MINUTES};
 use crate::stores::rate_limits::Admission;
 
 impl Service {
-    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no
+    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] checks; no
     /// figures, or none in time; else the exposition.
     pub(super) async fn scrape(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
         let scrape = ScrapeRequest::parse(call.request)?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::Clock;
 use crate::answer::Answer;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Failure, FailureKind};
 
 /// Queries beyond these wait as `QUEUED`.
 const RUNNING_AT_ONCE: usize = 4;
@@ -181,7 +181,7 @@ impl Shared {
         let state = match task.join_next().await {
             Some(Ok(Ok(answer))) => State::Succeeded(answer),
             Some(Ok(Err(failure))) => State::Failed(failure),
-            Some(Err(error)) => State::Failed(Failure::new(Cause::Internal, panic_message(error))),
+            Some(Err(error)) => State::Failed(Failure::new(FailureKind::Internal, panic_message(error))),
             None => State::Cancelled,
         };
         self.update(&id, |execution, now| execution.end(state, now));

@@ -24,12 +24,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use answer::{Answer, ResultColumn, ResultSet};
-pub use failure::{Cause, Failure};
+pub use failure::{Failure, FailureKind};
 
 use executions::{Executions, Submission};
 use protocol::{Command, Fault, Start};
 
-/// Tells the time that executions report.
+/// The time that executions report.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 pub trait Engine: Send + Sync + 'static {

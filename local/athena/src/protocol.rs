@@ -124,7 +124,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As Athena judges them, but for its checks of permissions, work groups and result locations.
+    /// As Athena checks them, but for its checks of permissions, work groups and result locations.
     pub fn parse(target: &str, body: &[u8]) -> Result<Self, Fault> {
         match target.strip_prefix(TARGET_PREFIX) {
             Some("StartQueryExecution") => Start::parse(decode(body)?).map(Self::Start),

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 pub use dynoxide::DynoxideError;
 
-/// Tells the time by which items expire.
+/// The time by which items expire.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A database without tables. Clones share it.

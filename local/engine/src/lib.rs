@@ -14,7 +14,7 @@ mod windows;
 use std::path::Path;
 use std::sync::Arc;
 
-use athena_endpoint::{Answer, Cause, Engine, Failure};
+use athena_endpoint::{Answer, Engine, Failure, FailureKind};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
@@ -92,7 +92,7 @@ impl Engine for DataFusion {
     /// Statements that would change anything fail.
     async fn run(&self, query: &str, database: Option<&str>) -> Result<Answer, Failure> {
         if let Some(other) = database.filter(|name| !name.eq_ignore_ascii_case(&self.database)) {
-            return Err(Failure::new(Cause::SchemaNotFound, format!("Schema '{other}' does not exist")));
+            return Err(Failure::new(FailureKind::SchemaNotFound, format!("Schema '{other}' does not exist")));
         }
         self.answer(query).await.map_err(|error| failure::failure(&error))
     }

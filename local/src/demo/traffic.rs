@@ -115,7 +115,7 @@ impl Traffic {
     }
 
     fn request(&self, start_ms: i64, repetition: i64, index: usize, call: &Call) -> (Row, Option<Row>) {
-        let mut draws = Draws::of(self.service.endpoint, repetition, index);
+        let mut draws = Draws::new(self.service.endpoint, repetition, index);
         let id = draws.bits();
         let arrived_ms = start_ms + call.offset_ms;
         let outcome = self.service.serve(call, Pace::at(arrived_ms, self.loads[index]), &mut draws);

@@ -213,6 +213,34 @@ fn a_fleet_that_can_just_read_two_minutes_in_a_run_falls_behind_no_further_than_
     assert!(most <= 12 && last <= 12, "{most} {last}");
 }
 
+/// How many minutes behind runs are that follow each other after an outage, against a fleet whose steps take so many
+/// seconds, and so many for each minute they read.
+fn lags(outage: i64, step: f64, per_minute: f64) -> Vec<i64> {
+    let (step, per_minute) = (Duration::from_secs_f64(step), Duration::from_secs_f64(per_minute));
+    let fleet = Fleet { step, per_minute, per_seal: Duration::from_secs(1) };
+    let mut mark = mark(0, -8, 60);
+    let runs = (outage..outage + 12).map(|at| {
+        run(&mut mark, due_at(at, &USUAL), &USUAL, fleet);
+        minute(at).since(mark.through)
+    });
+    runs.collect()
+}
+
+#[test]
+fn queries_of_sixteen_seconds_catch_up_with_twenty_minutes_in_one_run() {
+    assert_eq!(lags(21, 16.0, 0.0), [0; 12]);
+}
+
+#[test]
+fn a_usual_step_that_would_take_sixty_seconds_is_made_smaller() {
+    assert_eq!(lags(2, 0.0, 5.5), [2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+#[test]
+fn minutes_of_twenty_seconds_each_stay_no_further_behind_than_rows_may_be_late() {
+    assert_eq!(lags(2, 0.0, 20.0), [2, 3, 4, 5, 6, 7, 8, 9, 10, 9, 8, 8]);
+}
+
 #[test]
 fn a_first_fill_starts_on_the_hour_25_h_before_the_target() {
     let Start { watermark, given_up } = start(None, None, minute(13));

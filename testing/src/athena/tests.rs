@@ -245,7 +245,7 @@ async fn a_query_takes_the_time_or_fails_as_its_script_says() {
     let athena = athena();
     athena.on_query(|query| match query.kind {
         Kind::Minutes => Ok(Duration::from_millis(200)),
-        _ => Err(Failure::new(Cause::OutOfMemory, "too many rows")),
+        _ => Err(Failure::new(FailureKind::OutOfMemory, "too many rows")),
     });
     let started = std::time::Instant::now();
     run(&athena, MINUTES).await;

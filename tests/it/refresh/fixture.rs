@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 
 use jiff::{SignedDuration, Timestamp};
 use testing::athena::ScriptedAthena;
-use testing::calls::{Event, Reply, call, client, scrape};
+use testing::calls::{Event, Reply, call, patient_client, scrape};
 use testing::clock::Clock;
 use testing::dynamodb::DynamoDb;
 use testing::dynamodb::tables::ROLLUPS;
@@ -114,7 +114,7 @@ impl Fixture {
         let addresses = [athena.start().await, address];
         let to_dynamodb = Proxy::to(address).await;
         let to_athena = to_dynamodb.beside(addresses[0]).await;
-        let client = client(address);
+        let client = patient_client(address);
         Self {
             athena_client: aws::athena(&sdk_config(to_athena.address)),
             dynamodb_client: aws::dynamodb_for_refresh(&sdk_config(to_dynamodb.address)),
@@ -318,7 +318,7 @@ impl Fixture {
     /// The scrape function by a way of its own, and where that can be stepped.
     pub async fn another_scrape(&self) -> (Service, Proxy) {
         let way = Proxy::to(self.addresses[1]).await;
-        (scrape(&client(way.address)), way)
+        (scrape(&patient_client(way.address)), way)
     }
 
     pub async fn scrape_by(&self, scrape: &Service) -> Reply {
@@ -332,7 +332,8 @@ impl Fixture {
         put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
         let query = format!("{}&view={view}", query.join("&"));
-        call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await
+        let event = Event::scrape().key(&key).query(&query).header("accept", accept);
+        call(scrape, &event.header("x-prometheus-scrape-timeout-seconds", "25"), self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.
