@@ -36,8 +36,8 @@ impl LoadServiceConfig for WithoutEmpty {
     }
 }
 
-/// A client for the scrape. A healthy call takes milliseconds; one that hangs, as on a connection that a freeze left stale, is
-/// tried again early enough that two attempts fit the usual scrape timeout of 10 s.
+/// A client for the scrape. A healthy call takes milliseconds; one that hangs, as on a connection that a freeze left
+/// stale, is tried again early enough that two attempts fit the usual scrape timeout of 10 s.
 #[must_use]
 pub fn dynamodb_for_scrape(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     dynamodb(config, Duration::from_millis(1_500), Duration::from_millis(3_500))
