@@ -15,6 +15,8 @@ from clients.conformance.dashboard import Panel, filled_in
 from clients.conformance.prometheus import Prometheus
 
 COLUMNS, COLUMN_INCHES, ROW_INCHES = 24, 0.68, 0.42
+# What of a graph's height its times and its legend take.
+LEGEND_ROWS = 2.4
 STEP_SECONDS = 15
 COLORS = {"green": "#4f9d3f", "orange": "#e07b00", "red": "#d1293d", "blue": "#2f6fd0"}
 
@@ -40,13 +42,14 @@ def drawn(
     height = max(place["y"] + place["h"] for place in places)
     figure = plt.figure(figsize=(COLUMNS * COLUMN_INCHES, height * ROW_INCHES))
     for panel, place in zip(panels, places, strict=True):
-        left, width = (place["x"] + 0.75) / COLUMNS, (place["w"] - 1.0) / COLUMNS
-        bottom, tall = 1 - (place["y"] + place["h"] - 0.3) / height, (place["h"] - 1.3) / height
+        below = LEGEND_ROWS if panel["type"] == "timeseries" else 0.3
+        left, width = (place["x"] + 1.0) / COLUMNS, (place["w"] - 1.25) / COLUMNS
+        bottom, tall = 1 - (place["y"] + place["h"] - below) / height, (place["h"] - 0.9 - below) / height
         axes = figure.add_axes((left, bottom, width, tall))
         axes.set_title(panel["title"], loc="left", fontsize=10, fontweight="bold")
         DRAW[panel["type"]](axes, panel, [*series_of(panel, server, endpoints, start, end)])
     for title, row in rows:
-        figure.text(0.2 / COLUMNS, 1 - (row[0]["gridPos"]["y"] - 0.35) / height, title, fontsize=12)
+        figure.text(0.2 / COLUMNS, 1 - (row[0]["gridPos"]["y"] - 0.3) / height, title, fontsize=12)
     return figure
 
 
@@ -79,10 +82,11 @@ def stat(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     axes.axis("off")
     if not series:
         axes.text(0.5, 0.5, panel["fieldConfig"]["defaults"].get("noValue", "No data"), ha="center", va="center")
+    size = min(16, 3.8 * panel["gridPos"]["w"] / max(len(series), 1) + 5)
     for index, one in enumerate(series):
         middle = (index + 0.5) / len(series)
         text = formatted(one.last, one.field)
-        axes.text(middle, 0.45, text, ha="center", va="center", fontsize=15, color=color(one))
+        axes.text(middle, 0.45, text, ha="center", va="center", fontsize=size, color=color(one))
         axes.text(middle, 0.85, one.name, ha="center", va="center", fontsize=8)
 
 
@@ -100,17 +104,19 @@ def graph(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
         times = [datetime.fromtimestamp(at, UTC) for at, _ in one.points]
         values = [value for _, value in one.points]
         dashed = "custom.lineStyle" in one.field
-        axes.plot(times, values, label=one.name, linewidth=1.2, linestyle="--" if dashed else "-")
+        axes.plot(times, values, label=one.name, linewidth=1.2, linestyle="--" if dashed else "-", clip_on=False)
     defaults = panel["fieldConfig"]["defaults"]
+    axes.margins(y=0.1)
     axes.set_ylim(bottom=defaults.get("min"), top=defaults.get("max"))
     if defaults["custom"]["thresholdsStyle"]["mode"] != "off":
         for step in defaults["thresholds"]["steps"][1:]:
             axes.axhline(step["value"], color=COLORS[step["color"]], linewidth=0.8, linestyle=":")
     axes.yaxis.set_major_formatter(lambda value, _: formatted(value, defaults))
+    axes.xaxis.set_major_locator(matplotlib.dates.AutoDateLocator(minticks=2, maxticks=6))
     axes.xaxis.set_major_formatter(matplotlib.dates.DateFormatter("%H:%M"))
     axes.tick_params(labelsize=7)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6, loc="best", framealpha=0.6)
+    axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncols=2, frameon=False)
 
 
 DRAW = {"stat": stat, "bargauge": bars, "timeseries": graph}

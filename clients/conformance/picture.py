@@ -9,7 +9,7 @@ from clients.conformance import scrapes
 from clients.conformance.dashboard import chosen, rows
 from clients.conformance.drawing import drawn
 from clients.conformance.programs import newest_prometheus
-from clients.conformance.stack import CHAT, CODE, Stack
+from clients.conformance.stack import CODE, Stack
 from loopback import ROOT
 from loopback.local_stack import ENVIRONMENT, local_stack
 from loopback.processes import end_on_termination
@@ -27,7 +27,7 @@ def main() -> None:
         epilog=ENVIRONMENT,
     )
     parser.add_argument("--minutes", type=float, default=30, help="how long to scrape (default: %(default)s)")
-    parser.add_argument("--endpoints", nargs="+", default=[CHAT, CODE], help="which to show (default: %(default)s)")
+    parser.add_argument("--endpoints", nargs="+", default=[CODE], help="which to show (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=1, help="how many rows of the dashboard (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=OUTPUT, help="(default: %(default)s)")
     arguments = parser.parse_args()
