@@ -15,7 +15,7 @@ from clients.conformance.dashboard import Panel, filled_in
 from clients.conformance.prometheus import Prometheus
 
 COLUMNS, COLUMN_INCHES, ROW_INCHES = 24, 0.68, 0.42
-# What of a graph's height its times and its legend take.
+# What its times and its legend take of a graph's height.
 LEGEND_ROWS = 2.4
 STEP_SECONDS = 15
 COLORS = {"green": "#4f9d3f", "orange": "#e07b00", "red": "#d1293d", "blue": "#2f6fd0"}
@@ -42,8 +42,8 @@ def drawn(
     height = max(place["y"] + place["h"] for place in places)
     figure = plt.figure(figsize=(COLUMNS * COLUMN_INCHES, height * ROW_INCHES))
     for panel, place in zip(panels, places, strict=True):
-        below = LEGEND_ROWS if panel["type"] == "timeseries" else 0.3
-        left, width = (place["x"] + 1.0) / COLUMNS, (place["w"] - 1.25) / COLUMNS
+        beside, below = (1.0, LEGEND_ROWS) if panel["type"] == "timeseries" else (0.4, 0.3)
+        left, width = (place["x"] + beside) / COLUMNS, (place["w"] - beside - 0.25) / COLUMNS
         bottom, tall = 1 - (place["y"] + place["h"] - below) / height, (place["h"] - 0.9 - below) / height
         axes = figure.add_axes((left, bottom, width, tall))
         axes.set_title(panel["title"], loc="left", fontsize=10, fontweight="bold")
@@ -91,12 +91,13 @@ def stat(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
 
 
 def bars(axes: Axes, _: Panel, series: Sequence[Series]) -> None:
-    axes.barh([one.name for one in series], [max(one.last, 0) for one in series], color=[color(one) for one in series])
     for index, one in enumerate(series):
-        axes.text(0.98, index, formatted(one.last, one.field), ha="right", va="center", fontsize=11)
+        axes.barh(index, max(one.last, 0), color=color(one), alpha=0.4)
+        axes.text(0.02, index, one.name, va="center", fontsize=8)
+        axes.text(0.98, index, formatted(one.last, one.field), ha="right", va="center", fontsize=11, color=color(one))
     axes.set_xlim(0, 1)
-    axes.tick_params(labelsize=7)
     axes.set_xticks([])
+    axes.set_yticks([])
 
 
 def graph(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:

@@ -82,7 +82,7 @@ def test_dashboard_has_an_id_for_each_panel_and_uses_every_variable() -> None:
     assert used == variables, f"the variables are {variables}, used are {used}"
 
 
-def test_panels_fill_their_rows_and_do_not_overlap() -> None:
+def test_panels_fit_and_do_not_overlap() -> None:
     taken: dict[tuple[int, int], str] = {}
     for panel in dashboard()["panels"]:
         place = panel["gridPos"]

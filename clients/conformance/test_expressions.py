@@ -87,22 +87,20 @@ def test_no_alert_fires_on_a_healthy_endpoint(evaluating: Prometheus) -> None:
 def test_panel_has_data_of_each_endpoint_chosen(prometheus: Prometheus, panel: Panel, choice: str) -> None:
     wait_for_counters(prometheus, "wafer")
     endpoints, shown = CHOICES[choice]
-    for query in queries(panel, endpoints=endpoints):
-        check_shows(prometheus, query, "endpoint", shown)
+    check_shows(prometheus, panel, queries(panel, endpoints=endpoints), "endpoint", shown)
 
 
 @pytest.mark.parametrize("panel", panels(), ids=name)
 def test_panel_has_data_by_the_label_exported_endpoint(second_prometheus: Prometheus, panel: Panel) -> None:
     wait_for_counters(second_prometheus, RENAMED, "exported_endpoint")
-    for query in queries(panel, "exported_endpoint"):
-        check_shows(second_prometheus, query, "exported_endpoint", {CHAT, CODE})
+    label = "exported_endpoint"
+    check_shows(second_prometheus, panel, queries(panel, label), label, {CHAT, CODE})
 
 
 @pytest.mark.parametrize("panel", panels(), ids=name)
 def test_panel_has_data_of_native_histograms_alone(scraping: Servers, panel: Panel) -> None:
     wait_for_counters(scraping.newest, job_of("native"))
-    for query in queries(panel, job=job_of("native")):
-        check_shows(scraping.newest, query, "endpoint", {CHAT, CODE})
+    check_shows(scraping.newest, panel, queries(panel, job=job_of("native")), "endpoint", {CHAT, CODE})
 
 
 def test_requests_that_several_clients_saw_are_shown_once(scraping: Servers) -> None:
@@ -128,11 +126,13 @@ def test_choices_of_the_dashboard_have_values(prometheus: Prometheus) -> None:
     assert values == {"job": {"wafer"}, "endpoint": {CHAT, CODE}}
 
 
-def check_shows(server: Prometheus, query: str, endpoint_label: str, endpoints: set[str]) -> None:
-    """It has data; where it shows endpoints by themselves, of each of these and of no other."""
-    check_has_data(server, query)
-    shown = {one["metric"].get(endpoint_label) for one in server.query(query)} - {None}
-    assert shown in (set(), endpoints), f"it shows {shown}: {query}"
+def check_shows(server: Prometheus, panel: Panel, expressions: list[str], label: str, endpoints: set[str]) -> None:
+    """Each query has data; where endpoints are shown by themselves, of each of these and of no other."""
+    for target, query in zip(panel["targets"], expressions, strict=True):
+        check_has_data(server, query)
+        shown = {one["metric"].get(label) for one in server.query(query)}
+        wanted = endpoints if f"{{{{{label}}}}}" in target["legendFormat"] else {None}
+        assert shown == wanted, f"it shows {shown}: {query}"
 
 
 @pytest.mark.parametrize("query", queries_of_the_page(native=False))
