@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from clients.conformance import configurations
+from loopback import ROOT
 
 Panel = dict[str, Any]
 
 NAME = "grafana/dashboard.json"
+# A Go module that reads a dashboard by the strict types of Grafana's SDK.
+SDK = ROOT / "clients" / "conformance" / "grafana"
 # What Grafana puts for a variable of which all values are chosen.
 ALL = ".+"
 # $__rate_interval is at least four times the interval of the query.

@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 
 from clients.conformance import configurations, contract
-from clients.conformance.dashboard import NAME, OBJECTIVES, QUERY_INTERVAL, Panel, dashboard, name, panels, queries
-from clients.conformance.dashboard import variables as variables_of_the_dashboard
+from clients.conformance.dashboard import (
+    NAME,
+    OBJECTIVES,
+    QUERY_INTERVAL,
+    SDK,
+    Panel,
+    dashboard,
+    name,
+    panels,
+    queries,
+    variables,
+)
 from clients.conformance.expressions import rules, series_in
 from clients.conformance.typescript import compile_types, literal
-from loopback import ROOT
 
 RAW = "@grafana/schema/dist/esm/raw/composable"
 # JSON has the values of an enum, where the types want its members.
@@ -29,9 +38,6 @@ PANELS = {
 }
 # Of an annotation's keys, those that the Prometheus data source adds.
 OF_PROMETHEUS = {"expr", "titleFormat", "textFormat", "tagKeys", "step", "useValueForTime"}
-
-# Reads a dashboard by the strict types of Grafana's SDK.
-SDK = ROOT / "clients" / "conformance" / "grafana"
 
 # Of no use on a dashboard: the length of a day, and what the window's last 2 minutes have beside a rate.
 NOT_SHOWN = {"wafer_metrics_window_seconds", "wafer_concurrent_requests"}
@@ -78,8 +84,7 @@ def test_dashboard_has_an_id_for_each_panel_and_uses_every_variable() -> None:
     ids = [panel["id"] for panel in board["panels"]]
     assert len(set(ids)) == len(ids), "two panels have one id"
     used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(board)))
-    variables = set(variables_of_the_dashboard())
-    assert used == variables, f"the variables are {variables}, used are {used}"
+    assert used == set(variables()), f"the variables are {set(variables())}, used are {used}"
 
 
 def test_panels_fit_and_do_not_overlap() -> None:
@@ -101,7 +106,7 @@ def test_every_family_of_the_contract_is_shown() -> None:
 @pytest.mark.parametrize("rule", OBJECTIVES)
 def test_an_objective_of_the_dashboard_is_that_of_the_rules(rule: str) -> None:
     recorded = dict(rules()).get(rule)
-    own = variables_of_the_dashboard()[OBJECTIVES[rule]]["query"]
+    own = variables()[OBJECTIVES[rule]]["query"]
     assert recorded in (None, f"vector({own})"), f"the rules say {recorded}, the dashboard {own}"
 
 

@@ -14,10 +14,9 @@ import pytest
 import yaml
 
 from clients.conformance import configurations
-from clients.conformance.dashboard import ALL, Panel, dashboard, filled_in, panels, queries, variables
+from clients.conformance.dashboard import ALL, SDK, Panel, dashboard, filled_in, panels, queries, variables
 from clients.conformance.programs import built_prometheus
 from clients.conformance.prometheus import Prometheus, prometheus
-from clients.conformance.test_dashboard import SDK
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 RATES = {"rate", "irate", "increase"}

@@ -85,8 +85,8 @@ def test_every_series_is_stored_and_each_histogram_in_both_kinds(client: Client)
 
 def test_histogram_of_the_family_s_own_name_is_a_native_one(client: Client) -> None:
     for family in HISTOGRAMS:
-        for one in client.server.query(f'{family}{{job="wafer"}}'):
-            assert "histogram" in one, f"{family} is a number"
+        kinds = [one.keys() & {"value", "histogram"} for one in client.server.query(f'{family}{{job="wafer"}}')]
+        assert kinds == [{"histogram"}] * 2, f"of {family} there are {kinds}"
 
 
 @pytest.mark.parametrize("panel", panels(), ids=name)
