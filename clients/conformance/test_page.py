@@ -78,7 +78,9 @@ def colours(steps: list[Panel], unit: str) -> list[str]:
 def test_page_has_the_dashboards_other_numbers() -> None:
     variables = dashboard.variables()
     text = " ".join(section("Dashboard").split())
-    assert f"over {RATE_INTERVAL.removesuffix('m')} minutes at least" in text
+    minutes = f"{RATE_INTERVAL.removesuffix('m')} minutes"
+    assert f"gone within {minutes}, " in text
+    assert f"over {minutes} at least, " in text
     assert " and ".join(variables[name]["query"] for name in OBJECTIVES.values()) in text
     assert f"| First token within | {variables['bound']['current']['value']} s" in text
     assert {variable["label"] for variable in variables.values()} == {
