@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 use testing::proxy::{Fault, Proxy};
 use wafer_metrics::model::host::Host;
-use wafer_metrics::model::sketch::ZERO_BUCKET;
+use wafer_metrics::model::sketch::{FINE, Sketch, ZERO_BUCKET};
 use wafer_metrics::model::summary::{Distribution, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
@@ -383,7 +383,7 @@ pub fn minute_of_traffic() -> Summary {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "bucket numbers are small")]
-fn count(distribution: &mut Distribution<6>, value: Option<f64>) {
+fn count(distribution: &mut Distribution<Sketch<FINE>>, value: Option<f64>) {
     if let Some(value) = value {
         let bucket = if value < 1e-6 { ZERO_BUCKET } else { (value.log2() * 64.0).ceil() as i32 };
         distribution.sketch.add(bucket, 1).unwrap();

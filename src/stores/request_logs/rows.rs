@@ -129,7 +129,7 @@ impl<'a> Values<'a> {
         sum: &'static str,
         buckets: &'static str,
         counts: &'static str,
-    ) -> Result<Distribution<FINE>, RowError> {
+    ) -> Result<Distribution<Sketch<FINE>>, RowError> {
         let mut sketch = Sketch::default();
         for (bucket, count) in self.pairs(buckets, counts)? {
             sketch.add(bucket, count).map_err(|fault| RowError::Sketch { name: buckets, fault })?;
