@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from clients.conformance import configurations, contract
+from clients.conformance.contract import described
 from clients.conformance.dashboard import (
     NAME,
     OBJECTIVES,
@@ -19,9 +21,11 @@ from clients.conformance.dashboard import (
     name,
     panels,
     queries,
+    rows,
     variables,
 )
 from clients.conformance.expressions import rules, series_in
+from clients.conformance.prometheus import Promtool
 from clients.conformance.typescript import compile_types, literal
 
 RAW = "@grafana/schema/dist/esm/raw/composable"
@@ -131,3 +135,18 @@ def test_figures_of_now_are_asked_for_now_and_rates_over_at_least_four_minutes(p
         assert (target["instant"], target["range"]) == (now, not now), f"{target['refId']} is of another kind"
         interval = QUERY_INTERVAL if "$__rate_interval" in target["expr"] else None
         assert target.get("interval") == interval, f"{target['refId']} has the interval {target.get('interval')}"
+
+
+def test_figures_at_the_top_are_gone_four_minutes_after_the_last_scrape(promtool: Promtool, tmp_path: Path) -> None:
+    """The last scrape is that of minute 20; the one that failed leaves its mark in Prometheus."""
+    series = [
+        {"series": described((name, labels | {("job", "wafer")})), "values": "0+1x20 stale"}
+        for name, labels in contract.series(["one"])
+    ]
+    (_, top), *_ = rows()
+    expressions = [f"count({query})" for panel in top if panel["type"] == "stat" for query in queries(panel)]
+    then = [{"expr": one, "eval_time": "20m", "exp_samples": [{"labels": "{}", "value": 1}]} for one in expressions]
+    later = [{"expr": one, "eval_time": "24m", "exp_samples": []} for one in expressions]
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": then + later}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+    promtool.check("test", "rules", tmp_path / "test.yml")
