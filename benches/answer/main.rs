@@ -1,5 +1,6 @@
-//! Calls of every route against their floor: the bare SDK calls for the same items, with the same client, in the same order
-//! and overlap; and the steps of a scrape, for a profiler. Figures for docs/numbers.md.
+//! Calls of every route against their floor: the bare SDK calls for the same items, with the same client, in the same
+//! order and overlap; the steps of a scrape, for a profiler; and the throughput of an instance. Figures for
+//! docs/numbers.md.
 //!
 //! `CALLS` is how many of each are timed.
 

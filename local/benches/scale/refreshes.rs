@@ -15,7 +15,8 @@ use wafer_metrics::refresh::{Command, Report};
 use crate::{RUNS, client, logs, now, refresher};
 
 pub const HEADING: &str = "\
-| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |
+| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned \
+| items written cold | warm |
 |---|---|---|---|---|---|---|---|---|";
 
 /// Refreshes of one more minute, over logs of 2 and of 24 h.
