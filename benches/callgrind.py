@@ -49,7 +49,7 @@ class Profiled:
     def count(self, process: int) -> Counted:
         """What it did since it was last asked, or since its start."""
         self._pieces += 1
-        asked = [program("vgdb"), f"--vgdb-prefix={self._folder}/vgdb", f"--pid={process}", "dump"]
+        asked: list[str | Path] = [program("vgdb"), f"--vgdb-prefix={self._folder}/vgdb", f"--pid={process}", "dump"]
         subprocess.run(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
         return counted(self._folder / f"callgrind.{self._pieces}")
 
@@ -81,7 +81,11 @@ def steps(folder: Path, arguments: Sequence[str | Path], marker: str) -> Iterato
     options = ["--demangle=no", "--collect-atstart=no", f"--toggle-collect={symbol}"]
     options += [f"--dump-before={symbol}", f"--dump-after={symbol}"]
     done = subprocess.run(
-        command(output, arguments, *options), env=os.environ | environment(), stdout=subprocess.PIPE, text=True, check=True
+        command(output, arguments, *options),
+        env=os.environ | environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     for number, name in enumerate(done.stdout.splitlines(), 1):
         yield name, counted(Path(f"{output}.{2 * number}"))

@@ -1,5 +1,6 @@
-"""A stand-in for DynamoDB that answers every call of a scrape alike, whenever it comes: one key, and an endpoint of whose
-minutes and hours each has so many buckets.
+"""A stand-in for DynamoDB that answers the calls of every scrape alike, whenever it comes.
+
+It has one endpoint, which every key may ask for, and whose minutes and hours are all of the same width.
 """
 
 import base64
@@ -83,7 +84,9 @@ def answer(operation: str, asked: dict[str, Any]) -> dict[str, Any]:
             return {"Item": figures(period, TOTAL) if period == "total2" else watermark()}
         case "UpdateItem", "rate_limits":
             values = asked["ExpressionAttributeValues"]
-            slots = {f"t{slot}": {"N": "0"} for slot in range(SLOTS)} | {f"i{slot}": {"S": "-"} for slot in range(SLOTS)}
+            slots = {f"t{slot}": {"N": "0"} for slot in range(SLOTS)} | {
+                f"i{slot}": {"S": "-"} for slot in range(SLOTS)
+            }
             last = SLOTS - 1
             return {"Attributes": slots | {f"t{last}": values[":now"], f"i{last}": values[":id"]}}
         case "Query", "heartbeats":

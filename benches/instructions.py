@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 from benches import callgrind
@@ -31,7 +32,9 @@ REST = 0.5
 
 
 def compiler() -> str:
-    return subprocess.run(["rustc", "--version"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["rustc", "--version"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
 
 
 def event() -> bytes:
@@ -39,10 +42,11 @@ def event() -> bytes:
     return json.dumps(json.loads(EVENT.read_text()) | {"rawQueryString": f"endpoint={ENDPOINT}"}).encode()
 
 
-def start(binary: Path) -> int:
+def start(binary: Path, environment: Mapping[str, str] | None = None) -> int:
+    """From its first instruction to its first poll."""
     with tempfile.TemporaryDirectory() as folder:
         profiled = Profiled(Path(folder), [binary])
-        with started(profiled.command, callgrind.environment()) as function:
+        with started(profiled.command, {**callgrind.environment(), **(environment or {})}) as function:
             time.sleep(REST)
             return profiled.count(function.process).instructions
 
@@ -50,8 +54,8 @@ def start(binary: Path) -> int:
 def scrapes(binary: Path) -> tuple[int, int]:
     """The first scrape of a function, and a later one: the least of several.
 
-    Under callgrind a call may take longer than a function waits on Lambda, and be made twice. That is another course, and
-    it is taken again.
+    Under callgrind a call to DynamoDB may take longer than a function waits, and be made twice. Such a course is taken
+    again.
     """
     for _ in range(TRIES):
         with tempfile.TemporaryDirectory() as folder, dynamodb() as database:
@@ -71,7 +75,9 @@ def scrapes(binary: Path) -> tuple[int, int]:
                         break
                 else:
                     return counts[0], min(counts[1:])
-    sys.exit(f"no scrape had 200 with {CALLS} calls to DynamoDB, {TRIES} times: the machine is too busy, or scrapes changed")
+    sys.exit(
+        f"no scrape had 200 with {CALLS} calls to DynamoDB, {TRIES} times: the machine is too busy, or scrapes changed"
+    )
 
 
 def measure(folder: Path) -> dict[str, int]:
@@ -83,9 +89,8 @@ def measure(folder: Path) -> dict[str, int]:
 
 def record(counts: dict[str, int]) -> None:
     lines = [
-        "# Instructions of a start up to the first poll, of a function's first scrape and of a later one, over answers that are",
-        "# always the same. `make instructions` fails where one has risen by over 10 %; `make instructions ARGS=--record` counts",
-        "# them anew.",
+        "# Instructions of a start up to the first poll, of a function's first scrape, and of a later one. `make",
+        "# instructions` fails where one has risen by over 10 %; `make instructions ARGS=--record` counts them anew.",
         f'compiler = "{compiler()}"',
         *(f"{name} = {number:_}" for name, number in counts.items()),
     ]
@@ -95,14 +100,14 @@ def record(counts: dict[str, int]) -> None:
 def compare(counts: dict[str, int]) -> list[str]:
     """What is wrong."""
     kept = tomllib.loads(KEPT.read_text())
-    how = f"run `make instructions ARGS=--record`, look at the difference, and commit {KEPT.relative_to(ROOT)}"
+    how = "run `make instructions ARGS=--record`, and commit the file with the reason"
     if kept["compiler"] != compiler():
         return [f"the counts are those of {kept['compiler']}, and this is {compiler()}: {how}"]
     if counts.keys() != kept.keys() - {"compiler"}:
         return [f"other counts are kept than are made: {how}"]
     return [
-        f"{name} took {number:_} instructions, {number / kept[name] - 1:.0%} more than the {kept[name]:_} that are kept."
-        f" Find out why with a profiler; where it has to be so, {how}"
+        f"{name} takes {number:_} instructions, {number / kept[name] - 1:.0%} more than the {kept[name]:_} kept in"
+        f" {KEPT.relative_to(ROOT)}. Look for the cause with a profiler; where it has to be so, {how}"
         for name, number in counts.items()
         if number > kept[name] * MARGIN
     ]

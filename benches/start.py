@@ -3,23 +3,25 @@
 import statistics
 import subprocess
 import tempfile
-import time
 import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from benches import callgrind
-from benches.callgrind import Profiled
+from benches import instructions
 from benches.dynamodb import dynamodb
 from benches.functions import NAMES, started
-from benches.instructions import REST, event
 from benches.table import Table
 from loopback import ROOT
 
 PROFILE = ROOT / "target" / "measured"
 MINIMAL = "minimal"
-# One file of certificates, as on Amazon Linux.
-BUNDLE = {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+# Of Debian, whose certificates are in one file too, as Amazon Linux's are.
+CERTIFICATES = "/etc/ssl/certs"
+LAYOUTS = {
+    "": {},
+    ", certificates from a file": {"SSL_CERT_FILE": f"{CERTIFICATES}/ca-certificates.crt"},
+    ", certificates from a folder": {"SSL_CERT_DIR": CERTIFICATES},
+}
 RUNS = 60
 SCRAPES = 5
 
@@ -37,19 +39,11 @@ def zipped_megabytes(binary: Path) -> float:
     return archive.stat().st_size / 1e6
 
 
-def instructions(binary: Path, environment: dict[str, str]) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        profiled = Profiled(Path(folder), [binary])
-        with started(profiled.command, {**callgrind.environment(), **environment}) as function:
-            time.sleep(REST)
-            return profiled.count(function.process).instructions
-
-
 def megabytes_after_scrapes(binary: Path) -> float:
     with dynamodb() as database, started([binary], {"AWS_ENDPOINT_URL_DYNAMODB": database.url}) as function:
         poll = function.poll
         for _ in range(SCRAPES):
-            function.api.answer_to(poll, event())
+            function.api.answer_to(poll, instructions.event())
             poll = function.api.polled()
         return function.megabytes()
 
@@ -59,7 +53,7 @@ def starts(folder: Path) -> Table:
     binaries: dict[str, tuple[Path, dict[str, str]]] = {MINIMAL: (minimal, {})}
     for name in NAMES:
         binary = stripped(PROFILE / name, folder)
-        binaries |= {name: (binary, {}), f"{name}, certificates from a file": (binary, BUNDLE)}
+        binaries |= {f"{name}{layout}": (binary, environment) for layout, environment in LAYOUTS.items()}
     times, memory = defaultdict(list), defaultdict(list)
     # By turns, so that whatever else the machine does falls on all.
     for _ in range(RUNS):
@@ -70,7 +64,7 @@ def starts(folder: Path) -> Table:
     table = Table(["start of", "against minimal", "median ms", "least ms", "instructions", "memory MB"])
     for name, (binary, environment) in binaries.items():
         ratio = statistics.median(times[name]) / statistics.median(times[MINIMAL])
-        millions = instructions(binary, environment) / 1e6
+        millions = instructions.start(binary, environment) / 1e6
         table.add(
             name,
             f"{ratio:.2f}",
