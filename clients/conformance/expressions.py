@@ -21,7 +21,7 @@ def rules() -> list[tuple[str, str]]:
 
 def name_of(rule: dict[str, Any]) -> str:
     window = rule.get("labels", {}).get("long")
-    return (rule.get("alert") or rule["record"]) + (f"-{window}" if window else "")
+    return str(rule.get("alert") or rule["record"]) + (f"-{window}" if window else "")
 
 
 def queries_of_the_page(native: bool | None = None) -> list[str]:
