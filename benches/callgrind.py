@@ -5,14 +5,21 @@ What it counts hardly depends on what else the machine does.
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.conformance.programs import program
+from clients.conformance.programs import unpacked
+from loopback import ROOT
 
+FOLDER = ROOT / "target" / "tools" / "valgrind"
 ALLOCATORS = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"}
+
+
+def program(name: str) -> Path:
+    return Path(shutil.which(name) or unpacked(name, "valgrind", FOLDER))
 
 
 @dataclass(frozen=True)
