@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_dynamodb::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn};
@@ -19,9 +20,10 @@ use aws_smithy_types::config_bag::{Storable, StoreReplace};
 pub struct Answers(Arc<Mutex<HashMap<String, Vec<u8>>>>);
 
 impl Answers {
-    /// A client whose calls are answered by a table, and kept.
+    /// A client whose calls are answered by a table, and kept. Under a profiler they may take long.
     pub fn record(&self, client: &Client) -> Client {
-        Client::from_conf(client.config().to_builder().interceptor(self.clone()).build())
+        let config = client.config().to_builder().timeout_config(TimeoutConfig::disabled());
+        Client::from_conf(config.interceptor(self.clone()).build())
     }
 
     /// A client whose calls are answered from what was kept.
