@@ -1,5 +1,6 @@
 """The files that customers paste, filled in as a customer would."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ NAMES = (
 HOST = "api.example.com"
 ENDPOINTS = ("my-endpoint.example.com", "my-other-endpoint.example.com")
 KEY_FILE = "/etc/wafer/api-key"
+
+# A setting that stands in a comment, for those who want native histograms.
+NATIVE = re.compile(r"^( *)(?:#|//) (\w*(?:[Hh]istograms|[Pp]rotocols)(?::| +=) .+)$", re.MULTILINE)
 
 
 def read(name: str) -> str:
@@ -45,3 +49,9 @@ def filled_in(
         assert placeholder in text, f"{name} has no {placeholder}"
         text = text.replace(placeholder, value)
     return text
+
+
+def with_native_histograms(text: str) -> str:
+    """The same with the settings for native histograms taken in."""
+    assert NATIVE.search(text), "there are no such settings"
+    return NATIVE.sub(r"\1\2", text)

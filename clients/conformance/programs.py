@@ -1,9 +1,11 @@
 """The clients that are run.
 
 Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
-them. The newest Prometheus is that of the release that the distribution is working on. Telegraf is built.
+them. The newest Prometheus is that of the release that the distribution is working on. Telegraf and the Collector are
+built from their Go modules.
 """
 
+import hashlib
 import os
 import platform
 import shutil
@@ -17,7 +19,11 @@ FOLDER = ROOT / "target" / "conformance" / "programs"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
 
 TELEGRAF = "v1.37.2"
-TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
+TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.prometheus"
+
+COLLECTOR = ROOT / "clients" / "conformance" / "collector"
+# Prometheus' ways to discover targets are left out, and so are the clients of many clouds.
+COLLECTOR_OPTIONS = ("-tags=remove_all_sd", "-ldflags=-s -w")
 
 # What a distribution calls the release it is working on, and the part of it that has Prometheus.
 NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
@@ -40,23 +46,37 @@ def newest_prometheus() -> Path:
 
 
 def telegraf() -> Path:
-    """Built once from its Go module, with what our configuration uses."""
-    folder = FOLDER / f"telegraf-{TELEGRAF}"
-    if not (folder / "telegraf").exists():
-        if not shutil.which("go"):
-            raise RuntimeError("Telegraf is built here, and Go is not installed")
-        command = ["go", "install", f"-tags={TELEGRAF_TAGS}", f"github.com/influxdata/telegraf/cmd/telegraf@{TELEGRAF}"]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "GOBIN": str(folder)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"Telegraf was not built:\n{done.stdout[-2000:]}")
-    return folder / "telegraf"
+    """Built once, with what our configuration uses and the test writes."""
+    path = FOLDER / f"telegraf-{TELEGRAF}-prometheus" / "telegraf"
+    module = f"github.com/influxdata/telegraf/cmd/telegraf@{TELEGRAF}"
+    if not path.exists():
+        build("Telegraf", path.parent, f"-tags={TELEGRAF_TAGS}", module)
+    return path
+
+
+def otel_collector() -> Path:
+    """Built once for what its module holds, of the parts that our configuration names."""
+    digest = hashlib.sha256(b"".join((COLLECTOR / name).read_bytes() for name in ("main.go", "go.mod", "go.sum")))
+    path = FOLDER / f"collector-{digest.hexdigest()[:12]}" / "collector"
+    if not path.exists():
+        build("the Collector", path.parent, *COLLECTOR_OPTIONS, module=COLLECTOR)
+    return path
+
+
+def build(what: str, folder: Path, *arguments: str, module: Path | None = None) -> None:
+    if not shutil.which("go"):
+        raise RuntimeError(f"{what} is built here, and Go is not installed")
+    done = subprocess.run(
+        ["go", "install", *arguments],
+        cwd=module,
+        env={**os.environ, "GOBIN": str(folder)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{what} was not built:\n{done.stdout[-2000:]}")
 
 
 def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:

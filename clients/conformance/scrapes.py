@@ -18,7 +18,7 @@ INTERVAL = "10s"
 # Leaves room for a busy machine, where a scrape comes a second early or late.
 CALM_INTERVAL = "15s"
 # Clients that are not run, whose scrape part is Prometheus'.
-EMBEDDED = ("otel-collector", "grafana-agent", "grafana-alloy")
+EMBEDDED = ("grafana-agent", "grafana-alloy")
 RENAMED, KEPT = "wafer-target-label", "wafer-target-label-honored"
 
 # What a scrape may be answered in, as Prometheus 3 can be set to ask for it.
@@ -57,9 +57,6 @@ def second_config(stack: Stack, folder: Path) -> Path:
 def embedded_config(stack: Stack, client: str) -> dict[str, Any]:
     """The scrape configuration inside that of a client."""
     match client:
-        case "otel-collector":
-            collector = yaml.safe_load(filled_in(stack, "otel/collector.yaml", client))
-            return dict(collector["receivers"]["prometheus"]["config"]["scrape_configs"][0])
         case "grafana-agent":
             agent = yaml.safe_load(filled_in(stack, "grafana-cloud/agent.yaml", client))
             return dict(agent["metrics"]["configs"][0]["scrape_configs"][0])
