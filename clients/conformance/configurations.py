@@ -10,11 +10,12 @@ CLIENTS = ROOT / "clients"
 NAMES = (
     "prometheus/prometheus.yml",
     "kubernetes/scrapeconfig.yaml",
-    "kubernetes/servicemonitor.yaml",
+    "kubernetes/probe.yaml",
     "alloy/config.alloy",
     "grafana-cloud/agent.yaml",
     "otel/collector.yaml",
     "datadog/conf.yaml",
+    "datadog/cluster-check.yaml",
     "vmagent/vmagent.yml",
     "telegraf/telegraf.conf",
 )
@@ -22,6 +23,8 @@ NAMES = (
 HOST = "api.example.com"
 ENDPOINTS = ("my-endpoint.example.com", "my-other-endpoint.example.com")
 KEY_FILE = "/etc/wafer/api-key"
+
+INTERVAL = re.compile(r'(interval(?:: | = "))60s', re.IGNORECASE)
 
 # A setting that stands in a comment, for those who want native histograms.
 NATIVE = re.compile(r"^( *)(?:#|//) (\w*(?:[Hh]istograms|[Pp]rotocols)(?::| +=) .+)$", re.MULTILINE)
@@ -42,12 +45,14 @@ def filled_in(
     changes = {HOST: address, **dict(zip(ENDPOINTS, endpoints, strict=True))}
     if key_file:
         changes[KEY_FILE] = str(key_file)
-    if interval:
-        changes["_interval: 60s"] = f"_interval: {interval}"
-    changes["https"] = "http"
+    secure = "HTTPS" if "HTTPS" in text else "https"
+    changes[secure] = secure[:-1]
     for placeholder, value in changes.items():
         assert placeholder in text, f"{name} has no {placeholder}"
         text = text.replace(placeholder, value)
+    if interval:
+        text, found = INTERVAL.subn(rf"\g<1>{interval}", text)
+        assert found, f"{name} has no interval"
     return text
 
 

@@ -1,16 +1,31 @@
-"""What a Collector sends by OTLP over HTTP, as JSON: received, and read as the series of a text exposition."""
+"""A real OpenTelemetry Collector with our configuration, and what it exports.
+
+It sends OTLP over HTTP, as JSON, which is read as the series of a text exposition.
+"""
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from clients.conformance import contract
+from clients.conformance import configurations, contract
 from clients.conformance.contract import Series
+from clients.conformance.programs import otel_collector
+from clients.conformance.scrapes import INTERVAL
+from clients.conformance.stack import CHAT, CODE
+from loopback.processes import Command, Program, running
 from loopback.serving import Handler, served
 
 CUMULATIVE = 2
+
+# Beside our file: how the exporter writes to this test, and no metrics of the Collector's own, whose port may be taken.
+TO_THE_TEST = """
+exporters: {otlphttp: {encoding: json, compression: none}}
+service: {telemetry: {metrics: {level: none}}}
+"""
 
 
 @dataclass
@@ -115,3 +130,17 @@ def receiver() -> Iterator[tuple[str, Received]]:
 
     with served(Receiver) as address:
         yield f"http://{address}", received
+
+
+@contextlib.contextmanager
+def collector(address: str, folder: Path, key_file: Path, native: bool = False) -> Iterator[tuple[Program, Received]]:
+    text = configurations.filled_in("otel/collector.yaml", address, (CHAT, CODE), key_file, INTERVAL)
+    ours, to_the_test = folder / "collector.yaml", folder / "to-the-test.yaml"
+    ours.write_text(configurations.with_native_histograms(text) if native else text)
+    to_the_test.write_text(TO_THE_TEST)
+    command: Command = [otel_collector(), f"--config={ours}", f"--config={to_the_test}"]
+    with (
+        receiver() as (url, received),
+        running(command, folder / "collector.log", {**os.environ, "OTLP_ENDPOINT": url}) as program,
+    ):
+        yield program, received

@@ -21,10 +21,6 @@ PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "vi
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.prometheus"
 
-COLLECTOR = ROOT / "clients" / "conformance" / "collector"
-# Prometheus' ways to discover targets are left out, and so are the clients of many clouds.
-COLLECTOR_OPTIONS = ("-tags=remove_all_sd", "-ldflags=-s -w")
-
 # What a distribution calls the release it is working on, and the part of it that has Prometheus.
 NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
 
@@ -55,11 +51,22 @@ def telegraf() -> Path:
 
 
 def otel_collector() -> Path:
-    """Built once for what its module holds, of the parts that our configuration names."""
-    digest = hashlib.sha256(b"".join((COLLECTOR / name).read_bytes() for name in ("main.go", "go.mod", "go.sum")))
-    path = FOLDER / f"collector-{digest.hexdigest()[:12]}" / "collector"
+    """With the parts that our configuration names. Without Prometheus' discovery, and so the clients of many clouds."""
+    return of_module("collector", "-tags=remove_all_sd")
+
+
+def operator() -> Path:
+    """What the Prometheus Operator makes of our objects."""
+    return of_module("operator")
+
+
+def of_module(name: str, *options: str) -> Path:
+    """Built once for what the module beside this file holds."""
+    module = Path(__file__).with_name(name)
+    digest = hashlib.sha256(b"".join((module / file).read_bytes() for file in ("main.go", "go.mod", "go.sum")))
+    path = FOLDER / f"{name}-{digest.hexdigest()[:12]}" / name
     if not path.exists():
-        build("the Collector", path.parent, *COLLECTOR_OPTIONS, module=COLLECTOR)
+        build(f"the module {name}", path.parent, "-ldflags=-s -w", *options, module=module)
     return path
 
 

@@ -1,40 +1,16 @@
 """A real OpenTelemetry Collector with our configuration. What it exports goes to this test, by OTLP."""
 
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clients.conformance import configurations, contract
-from clients.conformance.otlp import Received, receiver
-from clients.conformance.programs import otel_collector
-from clients.conformance.scrapes import INTERVAL
+from clients.conformance import contract
+from clients.conformance.otlp import collector
 from clients.conformance.stack import CHAT, CODE, Stack
 from clients.conformance.witness import witness
-from loopback.processes import Command, Program, running, wait_for
+from loopback.processes import wait_for
 
-# Beside our file: how the exporter writes to this test, and no metrics of the Collector's own, whose port may be taken.
-TO_THE_TEST = """
-exporters: {otlphttp: {encoding: json, compression: none}}
-service: {telemetry: {metrics: {level: none}}}
-"""
 SECONDS = 90
-
-
-@contextlib.contextmanager
-def collector(address: str, folder: Path, key_file: Path, native: bool = False) -> Iterator[tuple[Program, Received]]:
-    text = configurations.filled_in("otel/collector.yaml", address, (CHAT, CODE), key_file, INTERVAL)
-    ours, to_the_test = folder / "collector.yaml", folder / "to-the-test.yaml"
-    ours.write_text(configurations.with_native_histograms(text) if native else text)
-    to_the_test.write_text(TO_THE_TEST)
-    command: Command = [otel_collector(), f"--config={ours}", f"--config={to_the_test}"]
-    with (
-        receiver() as (url, received),
-        running(command, folder / "collector.log", {**os.environ, "OTLP_ENDPOINT": url}) as program,
-    ):
-        yield program, received
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["classic", "native"])

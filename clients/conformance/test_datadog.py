@@ -43,9 +43,23 @@ def test_collects_every_series_with_the_key_in_a_file(seen: Witness, instance: d
 
 
 def test_collects_every_series_with_the_key_in_headers(seen: Witness, instance: dict[str, Any], key_file: Path) -> None:
-    """As the Agent hands the instance over once its secret backend has put in the key."""
+    """As the Agent hands the instance over once its secret backend has put in the value."""
     del instance["auth_token"]
+    assert "Authorization: ENC[wafer_authorization]\n" in configurations.read("datadog/conf.yaml")
     check_collects(seen, {**instance, "headers": {"Authorization": f"Bearer {key_file.read_text().strip()}"}})
+
+
+def test_a_cluster_check_is_the_same_check_run_once() -> None:
+    """Its object is of the types of Datadog's Operator, in test_kubernetes.py."""
+    spec = yaml.safe_load(configurations.read("datadog/cluster-check.yaml"))["spec"]
+    assert spec["features"]["clusterChecks"]["enabled"] is True
+    [text] = spec["override"]["clusterAgent"]["extraConfd"]["configDataMap"].values()
+    alone = yaml.safe_load(configurations.read("datadog/conf.yaml"))
+    assert yaml.safe_load(text) == {**alone, "cluster_check": True}
+    [volume] = spec["override"]["nodeAgent"]["volumes"]
+    [mount] = spec["override"]["nodeAgent"]["containers"]["agent"]["volumeMounts"]
+    assert mount["name"] == volume["name"]
+    assert f"{mount['mountPath']}/api-key" == configurations.KEY_FILE
 
 
 def check_collects(seen: Witness, instance: dict[str, Any]) -> None:

@@ -1,46 +1,18 @@
-"""A real Telegraf with our configuration. It asks for protobuf, which Go's own client library reads.
+"""A real Telegraf with our configuration."""
 
-What it read it writes as Prometheus' text, which says of what type each series is.
-"""
-
-import contextlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
-from clients.conformance import configurations, contract
-from clients.conformance.programs import telegraf
-from clients.conformance.scrapes import INTERVAL
+from clients.conformance import contract
 from clients.conformance.stack import CHAT, CODE, Stack
+from clients.conformance.telegraf import telegraf, written
 from clients.conformance.witness import Values, witness
-from loopback.processes import Command, Program, running, wait_for
+from loopback.processes import wait_for
 
-# Where a user says where metrics go. Telegraf writes its log beside it.
-TO_THE_LOG = """
-[[outputs.file]]
-  files = ["stdout"]
-  use_batch_format = true
-  data_format = "prometheus"
-[agent]
-  flush_interval = "1s"
-"""
 SECONDS = 90
 
 
-@contextlib.contextmanager
-def running_telegraf(address: str, folder: Path, key: str) -> Iterator[Program]:
-    config = folder / "telegraf.conf"
-    text = configurations.filled_in("telegraf/telegraf.conf", address, (CHAT, CODE))
-    config.write_text(text.replace('interval = "60s"', f'interval = "{INTERVAL}"') + TO_THE_LOG)
-    command: Command = [telegraf(), "--config", config]
-    with running(command, folder / "telegraf.log", {**os.environ, "WAFER_API_KEY": key}) as program:
-        yield program
-
-
 def test_telegraf_reads_every_series_with_its_value_and_type(stack: Stack, tmp_path: Path) -> None:
-    with witness(stack) as seen, running_telegraf(seen.address, tmp_path, stack.new_key()) as program:
+    with witness(stack) as seen, telegraf(seen.address, tmp_path, stack.new_key()) as program:
 
         def last() -> tuple[Values, dict[str, str]]:
             return written(program.log.read_text())
@@ -53,28 +25,3 @@ def test_telegraf_reads_every_series_with_its_value_and_type(stack: Stack, tmp_p
         values, types = last()
     contract.assert_same_series(values, contract.series([CHAT, CODE]))
     assert types == contract.TYPES
-
-
-def written(log: str) -> tuple[Values, dict[str, str]]:
-    """The values and types that it wrote last: what follows where a type was written again."""
-    types: dict[str, str] = {}
-    text: list[str] = []
-    for line in log.splitlines():
-        if line.startswith("# TYPE wafer_"):
-            _, _, name, kind = line.split()
-            if name in types:
-                types, text = {}, []
-            types[name] = kind
-        if line.startswith(("wafer_", "# TYPE wafer_")):
-            text.append(line + "\n")
-    samples = [one for family in text_string_to_metric_families("".join(text)) for one in family.samples]
-    return {(one.name, frozenset(labels_of(one.labels))): one.value for one in samples}, types
-
-
-def labels_of(labels: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Less what Telegraf adds. It writes bounds without their decimal."""
-    for label, value in labels.items():
-        if label == "le" and value != "+Inf":
-            yield label, str(float(value))
-        elif label != "host":
-            yield label, value
