@@ -13,6 +13,7 @@ NAMES = (
     "kubernetes/probe.yaml",
     "alloy/config.alloy",
     "grafana-cloud/agent.yaml",
+    "grafana-cloud/metrics-endpoint.tf",
     "otel/collector.yaml",
     "datadog/conf.yaml",
     "datadog/cluster-check.yaml",

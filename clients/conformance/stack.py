@@ -80,6 +80,12 @@ class Stack:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return Scrape(answer.read(), answer.headers["Content-Type"])
 
+    def calls_left(self, path: str, key: str) -> int:
+        """As a call that is admitted says."""
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.headers["RateLimit"].partition("r=")[2].partition(";")[0])
+
     def status(self, path: str, key: str) -> int:
         request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
         try:
