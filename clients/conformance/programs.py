@@ -66,6 +66,8 @@ def of_module(name: str, *options: str) -> Path:
     digest = hashlib.sha256(b"".join((module / file).read_bytes() for file in ("main.go", "go.mod", "go.sum")))
     path = FOLDER / f"{name}-{digest.hexdigest()[:12]}" / name
     if not path.exists():
+        for older in FOLDER.glob(f"{name}-*"):
+            shutil.rmtree(older)
         build(f"the module {name}", path.parent, "-ldflags=-s -w", *options, module=module)
     return path
 

@@ -81,10 +81,14 @@ class Stack:
             return Scrape(answer.read(), answer.headers["Content-Type"])
 
     def calls_left(self, path: str, key: str) -> int:
-        """As a call that is admitted says."""
+        """As one more call says, admitted or not."""
         request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.headers["RateLimit"].partition("r=")[2].partition(";")[0])
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                headers = answer.headers
+        except urllib.error.HTTPError as refusal:
+            headers = refusal.headers
+        return int(headers["RateLimit"].partition("r=")[2].partition(";")[0])
 
     def status(self, path: str, key: str) -> int:
         request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
