@@ -9,6 +9,8 @@ from loopback import ROOT
 CLIENTS = ROOT / "clients"
 NAMES = (
     "prometheus/prometheus.yml",
+    "prometheus/native-histograms-until-3.7.yml",
+    "prometheus/native-histograms.yml",
     "kubernetes/scrapeconfig.yaml",
     "kubernetes/probe.yaml",
     "alloy/config.alloy",

@@ -1,8 +1,8 @@
 """The clients that are run.
 
 Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
-them. The newest Prometheus is that of the release that the distribution is working on. Telegraf and the Collector are
-built from their Go modules.
+them. The newest programs are those of the release that the distribution is working on. Telegraf, the Collector, the
+Prometheus Operator's code, and a Prometheus newer than that are built from their Go modules.
 """
 
 import hashlib
@@ -17,11 +17,21 @@ from loopback import ROOT
 
 FOLDER = ROOT / "target" / "conformance" / "programs"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
+# Of the newest release, where promtool has a package of its own.
+NEWEST_PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "promtool",
+    "vmalert": "victoria-metrics",
+    "amtool": "prometheus-alertmanager",
+}
 
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.prometheus"
+# As a Go module 3.16.0 is v0.316.0. It needs the discovery of no cloud.
+PROMETHEUS = "v0.316.0"
+PROMETHEUS_TAGS = "remove_all_sd"
 
-# What a distribution calls the release it is working on, and the part of it that has Prometheus.
+# What a distribution calls the release it is working on, and the part of it that has these packages.
 NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
 
 
@@ -31,23 +41,28 @@ def program(name: str) -> Path:
 
 
 def newest_prometheus() -> Path:
+    return newest("prometheus")
+
+
+def newest(name: str) -> Path:
     folder = FOLDER / "newest"
     options: list[str] = []
-    if not (folder / "usr" / "bin" / "prometheus").exists():
+    if not (folder / "usr" / "bin" / name).exists():
         try:
             options = newest_release(folder)
         except (OSError, KeyError, IndexError, subprocess.CalledProcessError) as problem:
-            raise RuntimeError("this machine's distribution has no newer Prometheus at hand") from problem
-    return unpacked("prometheus", "prometheus", folder, options)
+            raise RuntimeError(f"this machine's distribution has no newer {name} at hand") from problem
+    return unpacked(name, NEWEST_PACKAGES[name], folder, options)
 
 
 def telegraf() -> Path:
-    """Built once, with what our configuration uses and the test writes."""
-    path = FOLDER / f"telegraf-{TELEGRAF}-prometheus" / "telegraf"
-    module = f"github.com/influxdata/telegraf/cmd/telegraf@{TELEGRAF}"
-    if not path.exists():
-        build("Telegraf", path.parent, f"-tags={TELEGRAF_TAGS}", module)
-    return path
+    """With what our configuration uses and the test writes."""
+    return built("telegraf", "github.com/influxdata/telegraf/cmd/telegraf", TELEGRAF, TELEGRAF_TAGS)
+
+
+def built_prometheus() -> Path:
+    """Without the files of its pages."""
+    return built("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", PROMETHEUS, PROMETHEUS_TAGS)
 
 
 def otel_collector() -> Path:
@@ -60,16 +75,28 @@ def operator() -> Path:
     return of_module("operator")
 
 
+def built(name: str, package: str, version: str, tags: str) -> Path:
+    """Built once from a module of a version."""
+    path = FOLDER / f"{name}-{version}-{digest(tags.encode())}" / name
+    if not path.exists():
+        build(f"{name} {version}", path.parent, f"-tags={tags}", f"{package}@{version}")
+    return path
+
+
 def of_module(name: str, *options: str) -> Path:
     """Built once for what the module beside this file holds."""
     module = Path(__file__).with_name(name)
-    digest = hashlib.sha256(b"".join((module / file).read_bytes() for file in ("main.go", "go.mod", "go.sum")))
-    path = FOLDER / f"{name}-{digest.hexdigest()[:12]}" / name
+    held = digest(*((module / file).read_bytes() for file in ("main.go", "go.mod", "go.sum")))
+    path = FOLDER / f"{name}-{held}" / name
     if not path.exists():
         for older in FOLDER.glob(f"{name}-*"):
             shutil.rmtree(older)
         build(f"the module {name}", path.parent, "-ldflags=-s -w", *options, module=module)
     return path
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 def build(what: str, folder: Path, *arguments: str, module: Path | None = None) -> None:

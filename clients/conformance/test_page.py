@@ -4,9 +4,12 @@ import re
 
 import pytest
 
-from clients.conformance import configurations, contract
-from clients.conformance.contract import BOTH, COUNTERS, WINDOW
+from clients.conformance import configurations, contract, dashboard
+from clients.conformance.contract import BOTH, COUNTERS, WINDOW, cells
+from clients.conformance.dashboard import OBJECTIVES, RATE_INTERVAL, Panel
 from clients.conformance.documented import INTERVAL, TIMEOUT
+from clients.conformance.drawing import field_of
+from clients.conformance.programs import PROMETHEUS
 from clients.conformance.test_kubernetes import FIRST, NATIVE, NEW
 from loopback import ROOT
 
@@ -80,7 +83,8 @@ def test_page_has_the_limits_of_the_contract() -> None:
 # Of each row under "What was run, and what was not": the files that it is about, and whether their client is run.
 WAS_RUN = {
     "Prometheus": ({"prometheus/prometheus.yml"}, True),
-    "Prometheus, the newest of the distribution": (set(), True),
+    "Prometheus, the newest of the distribution": ({"prometheus/native-histograms-until-3.7.yml"}, True),
+    "Prometheus 3.16.0": ({"prometheus/native-histograms.yml"}, True),
     "vmagent": ({"vmagent/vmagent.yml"}, True),
     "Datadog Agent": ({"datadog/conf.yaml"}, False),
     "Datadog's cluster check": ({"datadog/cluster-check.yaml"}, False),
@@ -95,7 +99,7 @@ WAS_RUN = {
     "Kubernetes": ({"kubernetes/scrapeconfig.yaml", "kubernetes/probe.yaml"}, False),
 }
 # Beside the configurations.
-NO_CONFIGURATION = {"prometheus/discovery-alerts.yml", "grafana/dashboard.json"}
+NO_CONFIGURATION = {"prometheus/discovery-alerts.yml", "grafana/dashboard.json", "kubernetes/prometheusrule.yaml"}
 # A version that the page says, and what pins it.
 PINNED = [
     ("| OpenTelemetry Collector | run, 0.165 ", "collector/go.mod", "go.opentelemetry.io/collector/otelcol v0.165."),
@@ -116,7 +120,7 @@ def test_page_says_of_each_client_whether_it_was_run() -> None:
     configured = {
         str(path.relative_to(configurations.CLIENTS))
         for folder in folders
-        for path in (configurations.CLIENTS / folder).iterdir()
+        for path in (configurations.CLIENTS / folder).glob("[!.]*")
     }
     assert set(configurations.NAMES) <= files
     assert configured - files <= NO_CONFIGURATION
@@ -131,3 +135,63 @@ def test_page_names_the_versions_that_are_run() -> None:
     operators = {version.removeprefix("v").rpartition(".")[0] for version in (*FIRST.values(), NATIVE, NEW)}
     [said] = re.findall(r"Prometheus Operator (0\.\d+(?:, 0\.\d+)* and 0\.\d+), and", PAGE)
     assert set(re.findall(r"0\.\d+", said)) == operators
+
+
+def table(title: str, first: str) -> dict[str, list[str]]:
+    """The rows of a section's table, by their first cell; the table is the one whose first column has that name."""
+    text = section(title).partition(f"\n| {first} |")[2].partition("\n\n")[0]
+    return {row[0]: row[1:] for row in map(cells, text.splitlines()[2:])}
+
+
+def test_page_says_what_each_row_of_the_dashboard_says() -> None:
+    assert list(table("Dashboard", "row")) == [title for title, _ in dashboard.rows()]
+
+
+def test_page_says_where_a_figure_changes_its_colour() -> None:
+    wanted = {}
+    for panel in dashboard.panels():
+        for target in panel["targets"] if panel["type"] != "timeseries" else []:
+            field = field_of(panel, target["refId"])
+            steps = field["thresholds"]["steps"]
+            if len(steps) > 1:
+                several = len(panel["targets"]) > 1
+                name = f"{panel['title']}: {target['legendFormat']}" if several else panel["title"]
+                wanted[name] = colours(steps, field["unit"])
+    assert table("Dashboard", "figure") == wanted
+
+
+def colours(steps: list[Panel], unit: str) -> list[str]:
+    """From where on, or below what, it is orange, and red."""
+    (first, *_), values = steps, [step["value"] for step in steps[1:]]
+    texts = [f"{value * 100:g} %" if unit == "percentunit" else f"{value:g}{' s' * (unit == 's')}" for value in values]
+    if unit == "dtdurations":
+        texts = [f"{value / 86400:g} days" for value in values]
+    return (
+        [f"from {text}" for text in texts] if first["color"] == "green" else [f"below {text}" for text in texts][::-1]
+    )
+
+
+def test_page_has_the_dashboards_other_numbers() -> None:
+    variables = dashboard.variables()
+    text = " ".join(section("Dashboard").split())
+    minutes = f"{RATE_INTERVAL.removesuffix('m')} minutes"
+    assert f"gone within {minutes}, " in text
+    assert f"over {minutes} at least, " in text
+    assert " and ".join(variables[name]["query"] for name in OBJECTIVES.values()) in text
+    assert f"| First token within | {variables['bound']['current']['value']} s" in text
+    assert {variable["label"] for variable in variables.values()} == {
+        label for names in table("Dashboard", "variable") for label in names.split(", ")
+    }
+    assert "budget of 30 days" in text
+    assert all("[30d]" in query for query in budget())
+
+
+def budget() -> list[str]:
+    [panel] = [one for one in dashboard.panels() if one["type"] == "bargauge"]
+    return dashboard.queries(panel)
+
+
+def test_page_names_the_prometheus_that_is_built() -> None:
+    minor, patch = re.fullmatch(r"v0\.3(\d\d)\.(\d+)", PROMETHEUS).groups()  # type: ignore[union-attr]
+    assert f"| Prometheus 3.{int(minor)}.{patch} | run, built" in PAGE
+    assert f"in the job | yes, 3.{int(minor)}.{patch} |" in PAGE
