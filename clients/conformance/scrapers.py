@@ -14,7 +14,7 @@ from datadog_checks.base.stubs import aggregator
 
 from clients.conformance import configurations, scrapes
 from clients.conformance.otlp import collector
-from clients.conformance.programs import newest_prometheus, program
+from clients.conformance.programs import built_prometheus, program
 from clients.conformance.prometheus import prometheus
 from clients.conformance.stack import CHAT, CODE, Stack
 from clients.conformance.telegraf import telegraf
@@ -37,7 +37,7 @@ def prometheus_client(stack: Stack, folder: Path, key_file: Path) -> Iterator[Cl
     text = configurations.filled_in("prometheus/prometheus.yml", stack.address, ENDPOINTS, key_file, scrapes.INTERVAL)
     config.write_text(text)
     (folder / "alerts.yml").write_text(configurations.read("alerts.yml"))
-    with prometheus(newest_prometheus(), config, folder / "data") as server:
+    with prometheus(built_prometheus(), config, folder / "data") as server:
 
         def target() -> dict[str, str]:
             return next(iter(server.get("targets")["activeTargets"]), {"health": "unknown", "lastError": ""})
