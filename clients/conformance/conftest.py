@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from clients.conformance import history, scrapes
+from clients.conformance import contract, history, scrapes
 from clients.conformance.programs import newest_prometheus, program
 from clients.conformance.prometheus import Prometheus, Promtool
 from clients.conformance.prometheus import prometheus as running_prometheus
@@ -69,7 +69,7 @@ def scraping(
     """Everything that scrapes, started together, so that the tests wait for a minute of scrapes once."""
     data = our_config.with_name("data")
     labels = {"job": "wafer", "instance": stack.address}
-    end = history.backfill(promtool, stack.scrape(CHAT, CODE).text, labels, data)
+    end = history.backfill(promtool, stack.scrape(CHAT, CODE, view=contract.BOTH).text, labels, data)
     second_folder = tmp_path_factory.mktemp("second-prometheus")
     second_config = scrapes.second_config(stack, second_folder)
     receiver = "--web.enable-remote-write-receiver"

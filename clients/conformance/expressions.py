@@ -1,6 +1,7 @@
 """The expressions of the rules and of the page, and how any is taken apart."""
 
 import re
+from typing import Any
 
 import yaml
 
@@ -9,13 +10,18 @@ from loopback import ROOT
 
 SELECTOR = re.compile(r"\b(?:wafer_\w+|wafer:[\w:]+|up)\b(?:\{[^}]*\})?")
 COMPARISON = re.compile(r"(?<![=!<>~])(==|!=|<=|>=|<|>)(?![=~])")
-LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"|\bby \(([^)]*)\)|\bwithout \(([^)]*)\)|\bon \(([^)]*)\)')
+LABEL = re.compile(r'(\w+)\s*(?:=~|!~|!=|=)\s*"|\bby \(([^)]*)\)|\bwithout \(([^)]*)\)|\b(?:on|ignoring) \(([^)]*)\)')
 
 
 def rules() -> list[tuple[str, str]]:
-    """Each rule's name and expression."""
+    """Each rule's name and expression. Alerts of one name differ in their windows."""
     groups = yaml.safe_load(configurations.read("alerts.yml"))["groups"]
-    return [(rule.get("alert") or rule["record"], rule["expr"]) for group in groups for rule in group["rules"]]
+    return [(name_of(rule), rule["expr"]) for group in groups for rule in group["rules"]]
+
+
+def name_of(rule: dict[str, Any]) -> str:
+    window = rule.get("labels", {}).get("long")
+    return str(rule.get("alert") or rule["record"]) + (f"-{window}" if window else "")
 
 
 def queries_of_the_page(native: bool | None = None) -> list[str]:

@@ -1,7 +1,7 @@
 """The clients that are run.
 
 Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
-them. The newest Prometheus is that of the release that the distribution is working on. Telegraf, and a Prometheus newer
+them. The newest programs are those of the release that the distribution is working on. Telegraf, and a Prometheus newer
 than that, are built.
 """
 
@@ -16,6 +16,13 @@ from loopback import ROOT
 
 FOLDER = ROOT / "target" / "conformance" / "programs"
 PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "vmagent": "victoria-metrics"}
+# Of the newest release, where promtool has a package of its own.
+NEWEST_PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "promtool",
+    "vmalert": "victoria-metrics",
+    "amtool": "prometheus-alertmanager",
+}
 
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
@@ -23,7 +30,7 @@ TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
 PROMETHEUS = "v0.316.0"
 PROMETHEUS_TAGS = "remove_all_sd"
 
-# What a distribution calls the release it is working on, and the part of it that has Prometheus.
+# What a distribution calls the release it is working on, and the part of it that has these packages.
 NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
 
 
@@ -33,14 +40,18 @@ def program(name: str) -> Path:
 
 
 def newest_prometheus() -> Path:
+    return newest("prometheus")
+
+
+def newest(name: str) -> Path:
     folder = FOLDER / "newest"
     options: list[str] = []
-    if not (folder / "usr" / "bin" / "prometheus").exists():
+    if not (folder / "usr" / "bin" / name).exists():
         try:
             options = newest_release(folder)
         except (OSError, KeyError, IndexError, subprocess.CalledProcessError) as problem:
-            raise RuntimeError("this machine's distribution has no newer Prometheus at hand") from problem
-    return unpacked("prometheus", "prometheus", folder, options)
+            raise RuntimeError(f"this machine's distribution has no newer {name} at hand") from problem
+    return unpacked(name, NEWEST_PACKAGES[name], folder, options)
 
 
 def telegraf() -> Path:

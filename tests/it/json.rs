@@ -16,7 +16,7 @@ use wafer_metrics::model::summary::{Distribution, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const PATH: &str = "/v1/endpoints/metrics";
 
@@ -401,7 +401,8 @@ fn traffic() -> Vec<Request> {
     before_end.into_iter().map(|request| Request { minute: 31 * 1440 - 1 - request.minute, ..request }).collect()
 }
 
-/// Puts minutes of the last days and hours of the month, as the refresh would have: `start` is minute 0 of the requests.
+/// Puts minutes of the last days and hours of the month, as the refresh would have: `start` is minute 0 of the
+/// requests.
 async fn put_traffic(client: &Client, requests: &[Request], start: Minute, sealed: Minute) {
     let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
     let host = Host::parse(CHAT).unwrap();

@@ -14,7 +14,6 @@ use crate::model::sketch::{FINE, Sketch, SketchError};
 use crate::model::summary::{Distribution, StatusCounts, Summary};
 use crate::model::window::Minute;
 
-/// What is wrong with a result.
 #[derive(Debug, Error)]
 pub enum RowError {
     #[error("no header row")]
@@ -45,12 +44,10 @@ impl Columns {
     }
 }
 
-/// A result row, read.
 pub trait FromRow: Sized {
     fn from_row(row: &Values<'_>) -> Result<Self, RowError>;
 }
 
-/// The values of one row.
 pub struct Values<'a> {
     columns: &'a Columns,
     values: &'a [Datum],

@@ -90,7 +90,8 @@ impl Items {
         }
     }
 
-    /// Panics where an item is not what these rows make it: each minute from `from` on, each sealed hour the sum of its minutes.
+    /// Panics where an item is not what these rows make it: each minute from `from` on, each sealed hour the sum of its
+    /// minutes.
     pub fn check(&self, rows: &[Row], endpoints: &[&str], from: i64) {
         let mark = self.mark.unwrap();
         for endpoint in endpoints {
