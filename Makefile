@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
-  lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy check-template \
-  rehearse invoke invoke-all test-deploy release test-release keys alarm-test
+  lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy \
+  check-template rehearse invoke invoke-all test-deploy release test-release reproduce keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ test-steps: ## 10,000 random steps of the refresh and of scrapes; STEPS=500, SEE
 	  in_a_course_of_random_steps -- --nocapture
 
 snapshots: target/python/lint/ready ## takes what the functions' tests now say as snapshots; ARGS=--workspace: all tests
-	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS)
-	$(LINT)/bin/cargo-insta accept --workspace
+	INSTA_FORCE_PASS=1 cargo test --no-fail-fast --locked $(ARGS); tested=$$?; \
+	  $(LINT)/bin/cargo-insta accept --workspace && exit $$tested
 
 lint: lint-rust lint-python lint-workflows lint-terraform lint-openapi ## every linter
 
@@ -84,7 +84,8 @@ NPM := $(shell command -v npm)
 
 lint-openapi: $(if $(NPM),$(REDOCLY)/node_modules)
 	$(if $(NPM),REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY)/node_modules/.bin/redocly lint \
-	  --extends recommended-strict docs/openapi.yaml,@echo 'docs/openapi.yaml was NOT linted: that takes Node with npm' >&2)
+	  --extends recommended-strict docs/openapi.yaml, \
+	  @echo 'docs/openapi.yaml was NOT linted: that takes Node with npm' >&2)
 
 $(REDOCLY)/node_modules: requirements/redocly/package.json requirements/redocly/package-lock.json
 	mkdir -p $(@D) && cp $^ $(@D)
@@ -202,20 +203,24 @@ test-deploy: target/python/rehearsal/ready ## the tools of deploy/, on a local s
 # --- A release: docs/operations.md ---
 
 CYCLONEDX := target/tools/cargo-cyclonedx-0.5.9
+CARGO_CYCLONEDX := $(CYCLONEDX)/bin/cargo-cyclonedx
 WITH_CYCLONEDX := PATH="$(CURDIR)/$(CYCLONEDX)/bin:$$PATH"
 
 # It is run once: that it is built quickly counts for more.
-$(CYCLONEDX)/bin/cargo-cyclonedx:
+$(CARGO_CYCLONEDX):
 	$(QUICK_PROFILE) cargo install --quiet --locked --root $(CYCLONEDX) \
 	  $(subst cyclonedx-,cyclonedx@,$(notdir $(CYCLONEDX)))
 
-release: $(CYCLONEDX)/bin/cargo-cyclonedx ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
+release: $(CARGO_CYCLONEDX) ## target/release-VERSION: zips for x86_64, a template, SBOM, licenses, sums
 	$(MAKE) --no-print-directory build ARCH=x86_64
 	$(WITH_CYCLONEDX) python3 -m deploy.release target/lambda
 
-test-release: target/python/deploy/ready target/python/rehearsal/ready $(CYCLONEDX)/bin/cargo-cyclonedx ## what make release packs
+test-release: target/python/deploy/ready target/python/rehearsal/ready $(CARGO_CYCLONEDX) ## what make release packs
 	$(QUICK) $(LAMBDA_BUILD) --x86-64
 	$(WITH_CYCLONEDX) target/python/rehearsal/bin/python -m pytest deploy/tests/release $(ARGS)
+
+reproduce: target/python/deploy/ready $(CARGO_CYCLONEDX) ## a release of the last commit made twice: the same sums
+	python3 -m deploy.reproduce $(CYCLONEDX)
 
 # --- Running it: docs/operations.md ---
 

@@ -69,7 +69,7 @@ Send = Callable[[bytes], Answer]
 
 
 @contextlib.contextmanager
-def function(folder: Path, name: str, stack: Addresses) -> Iterator[Send]:
+def running_function(folder: Path, name: str, stack: Addresses) -> Iterator[Send]:
     """Yields what sends an event. The function starts with the first one, as in Lambda, and is killed at the end."""
     EMULATOR.chmod(0o755)
     address = free_address()
@@ -125,7 +125,7 @@ def body_of(answer: Answer) -> str:
 
 def invoke_one(folder: Path, event: Path) -> None:
     name = function_of(event)
-    with function(folder, name, MAKE_RUN) as send:
+    with running_function(folder, name, MAKE_RUN) as send:
         answer = send(payload(event))
     if "statusCode" not in answer:
         print(json.dumps(answer, indent=2))
@@ -149,7 +149,7 @@ def invoke_all(folder: Path) -> None:
 
 def invoke_and_check(folder: Path, event: Path, stack: Addresses) -> bool:
     name = function_of(event)
-    with function(folder, name, stack) as send:
+    with running_function(folder, name, stack) as send:
         answer = send(payload(event))
     if name == "refresh":
         good = answer.get("complete") is True
@@ -164,7 +164,7 @@ def restart_between_scrapes(folder: Path, stack: Addresses) -> bool:
     """The scrapes among the events took three slots of a key, so three are left, whichever process asks."""
     statuses = []
     for _ in range(4):
-        with function(folder, "scrape", stack) as send:
+        with running_function(folder, "scrape", stack) as send:
             statuses.append(send((EVENTS / "scrape.json").read_bytes()).get("statusCode"))
     return report(statuses == [200, 200, 200, 429], f"scrape.json in four processes  {statuses}")
 

@@ -11,6 +11,8 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 REASON = "Only a test: an operator tries the alarms."
+# CloudWatch may not use this key, nobody can let it, and what it cannot encrypt it drops.
+DEFAULT_KEY = "alias/aws/sns"
 
 
 def alarms_of(stack: str) -> list[str]:
@@ -29,13 +31,28 @@ def chosen(stack: str, wanted: list[str]) -> list[str]:
     return [alarm for alarm in alarms if not wanted or alarm.removeprefix(f"{stack}-") in wanted]
 
 
-def ring(cloudwatch: Any, alarm: str) -> bool:
+def check_topics(alarms: list[dict[str, Any]]) -> None:
+    """Setting an alarm does not fail where its topic cannot take it, so that is looked up first."""
+    actions = {action for alarm in alarms for action in alarm["AlarmActions"] + alarm["OKActions"]}
+    for topic in sorted(action for action in actions if ":sns:" in action):
+        try:
+            attributes = boto3.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
+        except ClientError as error:
+            print(f"{topic}: how it is encrypted is unknown: {error}", file=sys.stderr)
+            continue
+        if attributes.get("KmsMasterKeyId", "").endswith(DEFAULT_KEY):
+            sys.exit(
+                f"{topic} is encrypted with {DEFAULT_KEY}, which CloudWatch cannot use: no alarm would reach it. Take "
+                "a key of your own, or none: see The topic in docs/operations.md."
+            )
+
+
+def ring(cloudwatch: Any, alarm: dict[str, Any]) -> bool:
     """Whether it was rung: one that stands in ALARM must not be reported to be over."""
-    [found] = cloudwatch.describe_alarms(AlarmNames=[alarm])["MetricAlarms"]
-    if found["StateValue"] == "ALARM":
+    if alarm["StateValue"] == "ALARM":
         return False
     for state in ("ALARM", "OK"):
-        cloudwatch.set_alarm_state(AlarmName=alarm, StateValue=state, StateReason=REASON)
+        cloudwatch.set_alarm_state(AlarmName=alarm["AlarmName"], StateValue=state, StateReason=REASON)
     return True
 
 
@@ -50,8 +67,12 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         cloudwatch = boto3.client("cloudwatch")
-        for alarm in chosen(arguments.stack, arguments.alarm):
-            print(f"{alarm}: {'rung' if ring(cloudwatch, alarm) else 'left alone, it stands in ALARM'}", flush=True)
+        names = chosen(arguments.stack, arguments.alarm)
+        alarms = cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
+        check_topics(alarms)
+        for alarm in alarms:
+            done = "rung" if ring(cloudwatch, alarm) else "left alone, it stands in ALARM"
+            print(f"{alarm['AlarmName']}: {done}", flush=True)
     except (BotoCoreError, ClientError) as error:
         sys.exit(f"AWS: {error}")
 

@@ -97,9 +97,6 @@ impl Service {
     }
 
     /// Answers one invocation.
-    ///
-    /// # Errors
-    /// When the event is not an HTTP request.
     pub async fn handle(&self, event: LambdaEvent<Box<RawValue>>, now: Timestamp) -> Result<ResponseEvent, NotHttp> {
         let clock = Clock::start(now);
         let request = event::parse(&event.payload)?;

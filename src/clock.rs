@@ -11,13 +11,11 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Starts at the time given.
     #[must_use]
     pub fn start(now: Timestamp) -> Self {
         Self { started_at: now, started: Instant::now() }
     }
 
-    /// When the invocation started.
     #[must_use]
     pub const fn started_at(&self) -> Timestamp {
         self.started_at
@@ -29,7 +27,6 @@ impl Clock {
         self.started
     }
 
-    /// The time now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         let elapsed = SignedDuration::try_from(self.started.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -7,7 +7,6 @@ use thiserror::Error;
 /// Anything that may stand behind a failure.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
-/// A step took longer than it may.
 #[derive(Clone, Copy, Debug, Error)]
 #[error("no answer by the deadline")]
 pub struct DeadlinePassed;
@@ -31,8 +30,8 @@ pub fn for_log(text: &str) -> String {
     end.map_or_else(|| text.to_owned(), |(end, _)| format!("{}…", &text[..end]))
 }
 
-/// An error and what stands behind it, in one line of bounded length. SDK errors are shown by code and message, never by
-/// `Debug`: that prints whole responses, in which keys' hashes may stand.
+/// An error and what stands behind it, in one line of bounded length. SDK errors are shown by code and message, never
+/// by `Debug`: that prints whole responses, in which keys' hashes may stand.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = error.to_string();

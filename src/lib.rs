@@ -1,7 +1,7 @@
 //! The wafer-metrics endpoint: request figures and live engine state of dedicated LLM endpoints, for Prometheus.
 //!
-//! Two functions share this library. [`answer`] answers calls from what the stores hold; [`refresh`] keeps the rollups that
-//! it answers from.
+//! Two functions share this library. [`answer`] answers calls from what the stores hold; [`refresh`] keeps the rollups
+//! that it answers from.
 //!
 //! # Layout
 //!

@@ -1,6 +1,7 @@
 //! What is counted and compared. No I/O, no HTTP.
 
 pub mod api_key;
+mod dense_sketch;
 pub mod engine;
 pub mod host;
 pub mod quota;

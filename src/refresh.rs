@@ -1,7 +1,7 @@
 //! The refresh: brings the rollups up to the last complete minute.
 //!
-//! What is to be done is planned by [`plan`] from the watermark, the time and the settings; each step ends with the watermark
-//! moved. Whatever a run leaves undone the next one does, with the same result.
+//! What is to be done is planned by [`plan`] from the watermark, the time and the settings; each step ends with the
+//! watermark moved. Whatever a run leaves undone the next one does, with the same result.
 
 mod changes;
 mod command;

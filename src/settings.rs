@@ -6,30 +6,22 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use lambda_runtime::tracing::subscriber::EnvFilter;
 
-/// Settings of the scrape function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrapeSettings {
-    /// `API_KEYS_TABLE`
     pub api_keys_table: String,
-    /// `RATE_LIMITS_TABLE`
     pub rate_limits_table: String,
-    /// `HEARTBEATS_TABLE`
     pub heartbeats_table: String,
-    /// `ROLLUPS_TABLE`
     pub rollups_table: String,
-    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before scrapes are refused; an hour at most, since a first
-    /// fill reads no further back than that needs.
+    /// `MAX_STALENESS_SECONDS`: how old the end of the window may be before scrapes are refused; an hour at most, since
+    /// a first fill reads no further back than that needs.
     pub max_staleness: SignedDuration,
 }
 
-/// Settings of the refresh function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshSettings {
-    /// `ROLLUPS_TABLE`
     pub rollups_table: String,
     /// `ATHENA_DATABASE`, a plain SQL identifier.
     pub athena_database: String,
-    /// `ATHENA_WORKGROUP`
     pub athena_workgroup: String,
     /// `REQUEST_LOGS_TABLE`, a plain SQL identifier.
     pub request_logs_table: String,

@@ -1,5 +1,5 @@
-//! Calls of every route against their floor: the bare SDK calls for the same items, with the same client, in the same order
-//! and overlap. Figures for docs/numbers.md.
+//! Calls of every route against their floor: the bare SDK calls for the same items, with the same client, in the same
+//! order and overlap. Figures for docs/numbers.md.
 //!
 //! `CALLS` is how many of each are timed.
 

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use testing::{keys, rollups};
 use wafer_metrics::model::host::Host;
+use wafer_metrics::model::sketch::{FINE, Sketch};
 use wafer_metrics::model::summary::{Distribution, Summary, Total};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, Transaction};
@@ -103,7 +104,7 @@ fn summary(traffic: Traffic) -> Summary {
 }
 
 /// Evenly over the buckets: a distribution is dear by how many it has.
-fn spread(distribution: &mut Distribution<6>, traffic: Traffic) {
+fn spread(distribution: &mut Distribution<Sketch<FINE>>, traffic: Traffic) {
     let (requests, buckets) = (i64::try_from(traffic.requests).unwrap(), i64::from(traffic.buckets));
     for bucket in 0..buckets {
         let count = (requests * (bucket + 1) / buckets) - (requests * bucket / buckets);

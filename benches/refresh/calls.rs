@@ -34,7 +34,6 @@ pub struct Move {
     pub at: Instant,
 }
 
-/// How many calls there were.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub transactions: u64,

@@ -20,7 +20,6 @@ pub enum Kind {
     WithSeal,
 }
 
-/// One run.
 pub struct Run {
     pub kind: Kind,
     pub took: Duration,

@@ -8,6 +8,8 @@ from loopback import ROOT
 CLIENTS = ROOT / "clients"
 NAMES = (
     "prometheus/prometheus.yml",
+    "prometheus/native-histograms-until-3.7.yml",
+    "prometheus/native-histograms.yml",
     "kubernetes/scrapeconfig.yaml",
     "kubernetes/servicemonitor.yaml",
     "alloy/config.alloy",

@@ -1,7 +1,8 @@
 """The clients that are run.
 
 Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
-them. The newest programs are those of the release that the distribution is working on. Telegraf is built.
+them. The newest programs are those of the release that the distribution is working on. Telegraf, and a Prometheus newer
+than that, are built.
 """
 
 import os
@@ -25,6 +26,9 @@ NEWEST_PACKAGES = {
 
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
+# As a Go module 3.16.0 is v0.316.0. It needs the discovery of no cloud.
+PROMETHEUS = "v0.316.0"
+PROMETHEUS_TAGS = "remove_all_sd"
 
 # What a distribution calls the release it is working on, and the part of it that has these packages.
 NEWEST_RELEASE = {"debian": ("sid", "main"), "ubuntu": ("devel", "universe")}
@@ -51,14 +55,23 @@ def newest(name: str) -> Path:
 
 
 def telegraf() -> Path:
-    """Built once from its Go module, with what our configuration uses."""
-    folder = FOLDER / f"telegraf-{TELEGRAF}"
-    if not (folder / "telegraf").exists():
+    """With what our configuration uses."""
+    return built("telegraf", "github.com/influxdata/telegraf/cmd/telegraf", TELEGRAF, TELEGRAF_TAGS)
+
+
+def built_prometheus() -> Path:
+    """Without the files of its pages."""
+    return built("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", PROMETHEUS, PROMETHEUS_TAGS)
+
+
+def built(name: str, package: str, version: str, tags: str) -> Path:
+    """Built once from its Go module."""
+    folder = FOLDER / f"{name}-{version}"
+    if not (folder / name).exists():
         if not shutil.which("go"):
-            raise RuntimeError("Telegraf is built here, and Go is not installed")
-        command = ["go", "install", f"-tags={TELEGRAF_TAGS}", f"github.com/influxdata/telegraf/cmd/telegraf@{TELEGRAF}"]
+            raise RuntimeError(f"{name} {version} is built here, and Go is not installed")
         done = subprocess.run(
-            command,
+            ["go", "install", f"-tags={tags}", f"{package}@{version}"],
             env={**os.environ, "GOBIN": str(folder)},
             text=True,
             stdout=subprocess.PIPE,
@@ -66,8 +79,8 @@ def telegraf() -> Path:
             check=False,
         )
         if done.returncode:
-            raise RuntimeError(f"Telegraf was not built:\n{done.stdout[-2000:]}")
-    return folder / "telegraf"
+            raise RuntimeError(f"{name} {version} was not built:\n{done.stdout[-2000:]}")
+    return folder / name
 
 
 def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:

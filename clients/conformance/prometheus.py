@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import urllib.error
 import urllib.parse
@@ -79,6 +80,17 @@ def prometheus(program: Path, config: Path, data: Path, *options: str) -> Iterat
     with running(command, config.with_suffix(".log")) as server:
         server.wait_until("Prometheus is ready", lambda: answers(f"http://{address}/-/ready"), START_SECONDS)
         yield Prometheus(f"http://{address}")
+
+
+def version(program: Path) -> tuple[int, int]:
+    """Major and minor. One that is built from its Go module does not know it, and lies in a folder named after it."""
+    said = subprocess.run([program, "--version"], text=True, capture_output=True, check=True).stdout
+    match = re.search(r"version (\d+)\.(\d+)", said)
+    if match:
+        return int(match[1]), int(match[2])
+    module = re.fullmatch(r"prometheus-v0\.(\d)(\d\d)\.\d+", program.parent.name)
+    assert module, f"{program} has no version: {said}"
+    return int(module[1]), int(module[2])
 
 
 def answers(url: str) -> bool:

@@ -1,7 +1,6 @@
 """The scrape configurations, run: ours in Prometheus and vmagent, the others' scrape parts in a second Prometheus."""
 
 import contextlib
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import yaml
 
 from clients.conformance import alloy, configurations
-from clients.conformance.prometheus import Prometheus, prometheus
+from clients.conformance.prometheus import Prometheus, prometheus, version
 from clients.conformance.stack import CHAT, CODE, Stack
 from loopback.processes import Command, free_address, running
 
@@ -110,9 +109,7 @@ def in_formats(program: Path, stack: Stack, folder: Path, *formats: str) -> Iter
 
 def native_histograms(program: Path) -> tuple[dict[str, Any], list[str]]:
     """What turns them on: the settings of a job from 3.8 on, and the options of the server before."""
-    version = subprocess.run([program, "--version"], text=True, capture_output=True, check=True).stdout
-    major, minor = map(int, version.split()[2].split(".")[:2])
-    if (major, minor) >= (3, 8):
+    if version(program) >= (3, 8):
         return {"scrape_native_histograms": True}, []
     return {}, ["--enable-feature=native-histograms"]
 

@@ -4,7 +4,7 @@ import pytest
 
 from clients.conformance import contract
 from clients.conformance.conftest import Servers
-from clients.conformance.dashboard import Panel, name, panels, queries
+from clients.conformance.dashboard import ALL, OBJECTIVES, Panel, chosen, dashboard, filled_in, name, panels, queries
 from clients.conformance.expressions import labels_in, queries_of_the_page, rules, selectors, series_in, with_bool
 from clients.conformance.prometheus import DATA_SECONDS, Prometheus
 from clients.conformance.scrapes import FORMATS, RENAMED, job_of
@@ -20,6 +20,12 @@ NATIVE = {name for name, family in contract.FAMILIES.items() if family.type == "
 CONDITION = "wafer:scrape_budget:used_up"
 # Some queries look minutes back, and want more than one scrape there.
 SCRAPES = 6
+# What may be chosen on the dashboard: what stands for it in a query, and the endpoints that are then shown.
+CHOICES = {
+    "one endpoint": (chosen([CODE]), {CODE}),
+    "two endpoints": (chosen([CHAT, CODE]), {CHAT, CODE}),
+    "all endpoints": (ALL, {CHAT, CODE}),
+}
 
 
 @pytest.mark.parametrize("expression", RULES)
@@ -39,7 +45,7 @@ def test_query_of_the_page_names_series_and_labels_that_exist(query: str) -> Non
 
 
 def check_names(expression: str) -> None:
-    recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")}
+    recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")} | OBJECTIVES.keys()
     unknown = series_in(expression) - contract.names_in(contract.BOTH) - recorded - {"up"}
     assert not unknown, f"no such series: {unknown}"
     unknown = labels_in(expression) - KNOWN_LABELS
@@ -96,18 +102,57 @@ def test_no_alert_fires_on_a_healthy_endpoint(evaluating: Prometheus) -> None:
     assert not firing, f"firing: {', '.join(sorted(firing))}"
 
 
+@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("panel", panels(), ids=name)
-def test_panel_has_data_by_the_label_endpoint(prometheus: Prometheus, panel: Panel) -> None:
-    prometheus.wait_for_scrapes("wafer", SCRAPES)
-    for query in queries(panel, "endpoint"):
-        check_has_data(prometheus, query)
+def test_panel_has_data_of_each_endpoint_chosen(prometheus: Prometheus, panel: Panel, choice: str) -> None:
+    wait_for_counters(prometheus, "wafer")
+    endpoints, shown = CHOICES[choice]
+    check_shows(prometheus, panel, queries(panel, endpoints=endpoints), "endpoint", shown)
 
 
 @pytest.mark.parametrize("panel", panels(), ids=name)
 def test_panel_has_data_by_the_label_exported_endpoint(second_prometheus: Prometheus, panel: Panel) -> None:
-    second_prometheus.wait_for_scrapes(RENAMED, SCRAPES)
-    for query in queries(panel, "exported_endpoint"):
-        check_has_data(second_prometheus, query)
+    wait_for_counters(second_prometheus, RENAMED, "exported_endpoint")
+    label = "exported_endpoint"
+    check_shows(second_prometheus, panel, queries(panel, label), label, {CHAT, CODE})
+
+
+@pytest.mark.parametrize("panel", panels(), ids=name)
+def test_panel_has_data_of_native_histograms_alone(scraping: Servers, panel: Panel) -> None:
+    wait_for_counters(scraping.newest, job_of("native"))
+    check_shows(scraping.newest, panel, queries(panel, job=job_of("native")), "endpoint", {CHAT, CODE})
+
+
+def test_requests_that_several_clients_saw_are_shown_once(scraping: Servers) -> None:
+    jobs = [job_of(one) for one in FORMATS]
+    for job in jobs:
+        wait_for_counters(scraping.newest, job)
+    [panel] = [one for one in panels() if (one["type"], one["title"]) == ("stat", "Requests")]
+    [query_of_all], [query_of_one] = queries(panel, job=chosen(jobs)), queries(panel, job=jobs[0])
+    of_all, of_one = scraping.newest.value(query_of_all), scraping.newest.value(query_of_one)
+    assert of_all
+    assert of_one
+    # The clients scrape at other times, so that each has seen another minute last.
+    assert of_one / 2 < of_all < of_one * 2
+
+
+def test_choices_of_the_dashboard_have_values(prometheus: Prometheus) -> None:
+    prometheus.wait_for_scrapes("wafer", 1)
+    values = {}
+    for variable in dashboard()["templating"]["list"]:
+        if variable["type"] == "query":
+            series, label = filled_in(variable["query"]["query"])[len("label_values(") : -1].rsplit(", ", 1)
+            values[variable["name"]] = {one["metric"][label] for one in prometheus.query(series)}
+    assert values == {"job": {"wafer"}, "endpoint": {CHAT, CODE}}
+
+
+def check_shows(server: Prometheus, panel: Panel, expressions: list[str], label: str, endpoints: set[str]) -> None:
+    """Each query has data; where endpoints are shown by themselves, of each of these and of no other."""
+    for target, query in zip(panel["targets"], expressions, strict=True):
+        check_has_data(server, query)
+        shown = {one["metric"].get(label) for one in server.query(query)}
+        wanted = endpoints if f"{{{{{label}}}}}" in target["legendFormat"] else {None}
+        assert shown == wanted, f"it shows {shown}: {query}"
 
 
 @pytest.mark.parametrize("query", queries_of_the_page(native=False))
@@ -122,9 +167,10 @@ def test_query_of_native_histograms_has_data(scraping: Servers, query: str) -> N
     check_has_data(scraping.newest, query)
 
 
-def wait_for_counters(server: Prometheus, job: str) -> None:
+def wait_for_counters(server: Prometheus, job: str, label: str = "endpoint") -> None:
     """Until those of both endpoints have risen, which they do once a minute."""
-    server.wait_for(f'count(sum by (endpoint) (increase(wafer_requests_total{{job="{job}"}}[5m])) > 0) == 2')
+    risen = f'sum by ({label}) (increase(wafer_requests_total{{job="{job}",{label}=~".+"}}[3m])) > 0'
+    server.wait_for(f"count({risen}) == 2")
 
 
 def check_has_data(server: Prometheus, expression: str) -> None:

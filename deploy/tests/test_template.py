@@ -23,11 +23,12 @@ ALARMS = re.findall(r"^### `([a-z-]+)`$", OPERATIONS, re.MULTILINE)
 
 @dataclass(frozen=True)
 class Deployed:
-    """The template's stack, and the queue that its alarms' topic sends to."""
+    """The template's stack, its alarms' topic, and the queue that this sends to."""
 
     aws: MiniStack
     outputs: dict[str, str]
     queue: str
+    topic: str
 
     def messages(self) -> list[dict[str, Any]]:
         """What the topic has sent."""
@@ -74,7 +75,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
 
         status = template_stack.create(aws, template, "wafer-metrics", topic, TablesProtected="no")
         assert status == "CREATE_COMPLETE"
-        yield Deployed(aws, aws.outputs("wafer-metrics"), queue)
+        yield Deployed(aws, aws.outputs("wafer-metrics"), queue, topic)
 
 
 def test_once_it_is_there_the_stack_protects_what_cannot_be_made_again(deployed: Deployed) -> None:
@@ -133,6 +134,20 @@ def test_an_alarm_that_stands_is_not_reported_to_be_over(deployed: Deployed) -> 
     assert deployed.messages() == []
     [alarm] = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
     assert alarm["StateValue"] == "ALARM"
+
+
+def test_alarms_are_not_tried_where_their_topic_would_drop_them(deployed: Deployed) -> None:
+    sns = deployed.aws.client("sns")
+    for key in ("alias/aws/sns", "arn:aws:kms:us-east-1:123456789012:alias/aws/sns"):
+        sns.set_topic_attributes(TopicArn=deployed.topic, AttributeName="KmsMasterKeyId", AttributeValue=key)
+        done = deployed.try_alarms()
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"{deployed.topic} is encrypted with alias/aws/sns")
+    assert deployed.messages() == []
+    sns.set_topic_attributes(TopicArn=deployed.topic, AttributeName="KmsMasterKeyId", AttributeValue="alias/on-call")
+    assert deployed.try_alarms("refresh-lag").stdout == "wafer-metrics-refresh-lag: rung\n"
+    assert {message["AlarmName"] for message in deployed.messages()} == {"wafer-metrics-refresh-lag"}
+    sns.set_topic_attributes(TopicArn=deployed.topic, AttributeName="KmsMasterKeyId", AttributeValue="")
 
 
 def test_the_documented_lines_remove_the_stack_and_then_what_it_leaves(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ fn now() -> Timestamp {
 async fn main() {
     let millions = std::env::var("ROWS").unwrap_or_else(|_| "1,10".to_owned());
     println!(
-        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned | items written cold | warm |"
+        "| rows a day | endpoints | hours of logs | refresh | Athena | bytes scanned | rows returned \
+         | items written cold | warm |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for millions in millions.split(',') {
@@ -154,7 +155,7 @@ async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &
     let key = format!("benchmark-key-{run}");
     let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
     put_key(dynamodb, &key, "metrics", &hosts, &[]).await;
-    let event = Event::of(include_str!("../../events/scrape.json")).key(&key).endpoints(&hosts);
+    let event = Event::from_json(include_str!("../../events/scrape.json")).key(&key).endpoints(&hosts);
     let event = event.header("x-prometheus-scrape-timeout-seconds", "25");
     let started = Instant::now();
     let reply = call(scrape, &event, now()).await;

@@ -23,7 +23,6 @@ const LATE_ARRIVAL_MS: i64 = 10 * 60 * 1000;
 /// Of a value that is shown.
 const MAX_SHOWN_CHARS: usize = 60;
 
-/// What was found in all files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub files: u64,
@@ -41,9 +40,6 @@ impl Totals {
 }
 
 /// Looks through a folder of `hour=…` folders.
-///
-/// # Errors
-/// When a folder cannot be read, or a line not be written.
 pub fn check(folder: &Path, out: &mut impl Write) -> io::Result<Totals> {
     if !folder.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} is not a folder", folder.display())));

@@ -1,9 +1,9 @@
 //! The HTTP front: an API Gateway HTTP API with one Lambda integration, as far as a function and a client can tell.
 //!
-//! Each request becomes an event of payload format 2.0, the handler's answer becomes the response. Limits and the gateway's own
-//! answers are those of AWS: 431 over 10,240 bytes of request line and headers, 413 over 10 MB of body, 503 when the function takes
-//! over 30 s, 500 when it fails or its answer cannot be read.
-//! Characters that no request target may hold (a space, `"`, `<`, `>`) are refused earlier, with a bare 400.
+//! Each request becomes an event of payload format 2.0, the handler's answer becomes the response. Limits and the
+//! gateway's own answers are those of AWS: 431 over 10,240 bytes of request line and headers, 413 over 10 MB of body,
+//! 503 when the function takes over 30 s, 500 when it fails or its answer cannot be read. Characters that no request
+//! target may hold (a space, `"`, `<`, `>`) are refused earlier, with a bare 400.
 
 mod event;
 mod reply;
@@ -35,13 +35,9 @@ const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 const INTEGRATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves the front on `listener` until the future is dropped. `handler` is the function: an event in, a response of
-/// payload format 2.0 out. `clock` tells when a request came.
+/// payload format 2.0 out. `clock` says when a request came.
 ///
 /// A client that goes away does not stop the handler, as it would not stop a Lambda function.
-///
-/// # Errors
-///
-/// When the listener's own address is unavailable.
 pub async fn serve<Clock, Handler, Answer, Failure>(
     listener: TcpListener,
     clock: Clock,

@@ -17,9 +17,7 @@ use wafer_metrics::settings::{RefreshSettings, ScrapeSettings, SettingsError};
 use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 
-/// The Athena database of the request logs.
 pub const DATABASE: &str = "wafer";
-/// The table of the request logs.
 pub const REQUEST_LOGS: &str = "request_logs";
 
 const SCHEDULE: &str = include_str!("../../events/schedule.json");
@@ -38,9 +36,6 @@ pub struct Lambdas {
 
 impl Lambdas {
     /// Over the endpoints at these URLs.
-    ///
-    /// # Errors
-    /// When a setting does not fit.
     pub fn new(dynamodb_url: &str, athena_url: &str) -> Result<Self, SettingsError> {
         let (dynamodb, athena) = (sdk_config(dynamodb_url), sdk_config(athena_url));
         Ok(Self {
@@ -55,9 +50,6 @@ impl Lambdas {
     }
 
     /// Invokes the scrape function with an event of API Gateway.
-    ///
-    /// # Errors
-    /// When the event is no HTTP request.
     pub async fn scrape(&self, event: &Value, now: Timestamp) -> Result<Value, String> {
         let payload = serde_json::value::to_raw_value(event).map_err(|error| error.to_string())?;
         let response = self.scrape.handle(LambdaEvent::new(payload, invocation(now, SCRAPE_TIMEOUT)), now).await;
@@ -65,9 +57,6 @@ impl Lambdas {
     }
 
     /// Invokes the refresh function with the schedule's event.
-    ///
-    /// # Errors
-    /// As the refresh.
     pub async fn refresh(&self, now: Timestamp) -> Result<Report, HandleError> {
         let mut event: Value = serde_json::from_str(SCHEDULE).unwrap_or_default();
         event["time"] = now.to_string().into();

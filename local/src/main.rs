@@ -86,17 +86,20 @@ async fn run_until_interrupted(options: &Options) -> Result<(), StackError> {
 /// The commands that try it.
 fn ready(stack: &Stack) -> String {
     let (front, dynamodb) = (stack.front(), stack.dynamodb_url());
+    let curl = "curl -H 'Authorization: Bearer demo-dedicated-key'";
+    let metrics = format!("http://{front}/v1/endpoints/metrics");
+    let aws = "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws";
     format!(
         "ready
 
 Scrape it:
 
-  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/prometheus?endpoint=chat.demo.example'
+  {curl} '{metrics}/prometheus?endpoint=chat.demo.example'
 
 Get the figures of an hour as JSON, and the endpoints of the key as Prometheus discovers them:
 
-  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics?endpoint=chat.demo.example&range_minutes=60'
-  curl -H 'Authorization: Bearer demo-dedicated-key' 'http://{front}/v1/endpoints/metrics/targets'
+  {curl} '{metrics}?endpoint=chat.demo.example&range_minutes=60'
+  {curl} '{metrics}/targets'
 
 Have Prometheus scrape it, in prometheus.yml:
 
@@ -110,7 +113,7 @@ Have Prometheus scrape it, in prometheus.yml:
 
 Look into its tables, or put a key or a heartbeat:
 
-  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws dynamodb scan --table-name api_keys --region us-east-1 --endpoint-url {dynamodb}
+  {aws} dynamodb scan --table-name api_keys --region us-east-1 --endpoint-url {dynamodb}
 "
     )
 }

@@ -35,40 +35,29 @@ use crate::progress;
 const LOGS_EVERY: Duration = Duration::from_secs(10);
 const HEARTBEATS_EVERY: Duration = Duration::from_secs(10);
 
-/// Why the stack did not start, or went down.
 #[derive(Debug, Error)]
 pub enum StackError {
     /// No threads, or no signals.
     #[error("cannot run: {0}")]
     Runtime(io::Error),
-    /// A port is in use, or cannot be bound.
     #[error("cannot listen on {0}: {1}")]
     Listen(ListenAddress, io::Error),
-    /// The folder of `--logs` is not there.
     #[error("no such folder of request logs: {0}")]
     NoLogs(PathBuf),
-    /// No place for the demo's request logs.
     #[error("no folder for the demo's request logs: {0}")]
     Folder(io::Error),
-    /// The trace cannot be replayed.
     #[error(transparent)]
     Trace(#[from] TraceError),
-    /// Athena did not start.
     #[error(transparent)]
     Athena(#[from] EngineError),
-    /// The demo's logs could not be written.
     #[error(transparent)]
     Write(#[from] LogWriteError),
-    /// DynamoDB did not start.
     #[error("DynamoDB did not start: {0}")]
     DynamoDb(#[from] DynoxideError),
-    /// DynamoDB refused a table or an item.
     #[error("DynamoDB refused: {0}")]
     Refused(String),
-    /// A setting of the functions does not fit.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// A server ended.
     #[error("a server ended: {0}")]
     Ended(String),
 }
@@ -91,9 +80,6 @@ pub struct Stack {
 
 impl Stack {
     /// Starts every part, and writes the demo's request logs of the last 24 h.
-    ///
-    /// # Errors
-    /// When a part does not start.
     pub async fn start(options: &Options, clock: Clock) -> Result<Self, StackError> {
         let (front_listener, front) = listen("the HTTP front", &options.listen).await?;
         let mut servers = JoinSet::new();
@@ -151,11 +137,8 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Moves the demo's data and refreshes each minute, for as long as every server lives. A refresh that fails is shown,
-    /// and tried again. Once the window is filled calls `ready`.
-    ///
-    /// # Errors
-    /// When a server ends.
+    /// Moves the demo's data and refreshes each minute, for as long as every server lives. A refresh that fails is
+    /// shown, and tried again. Once the window is filled calls `ready`.
     pub async fn run(mut self, ready: impl FnOnce(&Self)) -> Result<(), StackError> {
         let (mut logs, mut beats, mut minutes) =
             (every(LOGS_EVERY), every(HEARTBEATS_EVERY), interval(self.refresh_every));
@@ -182,19 +165,16 @@ impl Stack {
         }
     }
 
-    /// Where the front listens.
     #[must_use]
     pub const fn front(&self) -> SocketAddr {
         self.front
     }
 
-    /// Where DynamoDB is.
     #[must_use]
     pub fn dynamodb_url(&self) -> &str {
         &self.dynamodb_url
     }
 
-    /// Where Athena is.
     #[must_use]
     pub fn athena_url(&self) -> &str {
         &self.athena_url
@@ -215,9 +195,6 @@ impl Stack {
     }
 
     /// Invokes the refresh function once.
-    ///
-    /// # Errors
-    /// As the refresh.
     pub async fn refresh(&self) -> Result<Report, HandleError> {
         self.functions.refresh((self.clock)()).await
     }

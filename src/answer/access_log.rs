@@ -19,7 +19,6 @@ use crate::telemetry::metrics;
 /// Hosts are named until their names are so long; a name has at most 253 bytes.
 const HOSTS_LENGTH: usize = 300;
 
-/// The steps that are timed.
 #[derive(Clone, Copy)]
 pub enum Step {
     Key,
@@ -50,7 +49,6 @@ pub struct AccessLog<'a> {
 }
 
 impl<'a> AccessLog<'a> {
-    /// Starts with what every event has.
     pub fn new(request_id: &'a RequestId, context: &'a Context, clock: Clock) -> Self {
         Self {
             request_id,
@@ -69,7 +67,6 @@ impl<'a> AccessLog<'a> {
         }
     }
 
-    /// The route that answers.
     pub fn route(&mut self, route: Route) {
         self.route = Some(route);
     }
@@ -96,7 +93,6 @@ impl<'a> AccessLog<'a> {
         self.malformed_heartbeats = malformed;
     }
 
-    /// A step is done.
     pub fn step(&mut self, step: Step) {
         self.steps[step as usize] = Some(milliseconds_since(self.last_step));
         self.last_step = Instant::now();
@@ -107,7 +103,8 @@ impl<'a> AccessLog<'a> {
         self.write(200, "ok", None, false);
     }
 
-    /// Any other status. Its cause is logged here and nowhere else; a fault on our side, or in a key's record, is an error.
+    /// Any other status. Its cause is logged here and nowhere else; a fault on our side, or in a key's record, is an
+    /// error.
     pub fn failed(self, error: &AnswerError, problem: &Problem) {
         let Wording { status, code, .. } = problem.wording();
         let ours = status.is_server_error() || error.is_malformed_key_record();
@@ -144,14 +141,14 @@ impl<'a> AccessLog<'a> {
             line!(info);
         }
         // Junk is answered fast and never 5xx: it would hide scrapes that are slow or fail.
-        let judged = status == 200 || status >= 500;
-        let is_scrape = judged && self.route == Some(Route::Scrape);
+        let counted = status == 200 || status >= 500;
+        let is_scrape = counted && self.route == Some(Route::Scrape);
         let without_heartbeats = self.without_heartbeats.filter(|_| status == 200);
         EmfLine::new(self.function, self.clock.started_at())
             .with(&[
                 (metrics::SCRAPE_MILLISECONDS, is_scrape.then(|| milliseconds_since(self.clock.started()))),
                 (metrics::DATA_AGE_SECONDS, self.age_seconds.map(|age| u64::try_from(age).unwrap_or_default())),
-                (metrics::SERVER_ERRORS, judged.then_some(u64::from(status >= 500))),
+                (metrics::SERVER_ERRORS, counted.then_some(u64::from(status >= 500))),
                 (metrics::SCRAPES_WITHOUT_HEARTBEATS, without_heartbeats.map(u64::from)),
                 (metrics::MALFORMED_KEYS, Some(u64::from(ours && status < 500))),
                 (metrics::MALFORMED_HEARTBEATS, Some(self.malformed_heartbeats)),

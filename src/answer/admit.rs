@@ -1,5 +1,5 @@
-//! What stands before the reads of every route: key, limit, and figures that may be answered from. What a step returns is what
-//! the next asks for.
+//! What stands before the reads of every route: key, limit, and figures that may be answered from. What a step returns
+//! is what the next asks for.
 
 use futures_util::future::try_join;
 use jiff::{SignedDuration, Timestamp};
@@ -21,7 +21,7 @@ const MAX_AHEAD: SignedDuration = SignedDuration::from_secs(60);
 pub struct Admitted {
     pub grant: Grant,
     pub admission: Admission,
-    /// Judged after the limit: a call that is not admitted learns nothing of it.
+    /// Checked after the limit: a call that is not admitted learns nothing of it.
     pub watermark: Result<Option<Watermark>, AnswerError>,
 }
 
@@ -37,7 +37,8 @@ enum NotFresh {
 }
 
 impl Service {
-    /// What [`Service::authorize`] judges. Over the limit, limiter unavailable: one write; the watermark is read concurrently.
+    /// What [`Service::authorize`] checks. Over the limit, limiter unavailable: one write; the watermark is read
+    /// concurrently.
     pub(super) async fn admit(
         &self,
         call: Call<'_>,

@@ -16,7 +16,6 @@ const RESPONSE_MARGIN: Duration = Duration::from_millis(50);
 /// Kept back from the reads' time for what is left of them when heartbeats hang.
 const HEARTBEAT_MARGIN: Duration = Duration::from_millis(50);
 
-/// A call that is being answered.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     pub request: &'a HttpRequest,

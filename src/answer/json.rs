@@ -12,8 +12,8 @@ use crate::http::request::JsonRequest;
 use crate::model::host::Asked;
 
 impl Service {
-    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
-    /// none in time; else the document.
+    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] checks; no
+    /// figures, or none in time; else the document.
     pub(super) async fn json(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
         let json = JsonRequest::parse(call.request)?;
         let asked = Asked::Named(vec![json.endpoint.clone()]);

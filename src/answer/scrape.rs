@@ -18,8 +18,8 @@ use crate::model::window::{Minute, WINDOW_MINUTES};
 use crate::stores::rate_limits::Admission;
 
 impl Service {
-    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] judges; no figures, or
-    /// none in time; else the exposition.
+    /// Method not allowed, no or malformed key, invalid parameters: no I/O. Then what [`Service::admit`] checks; no
+    /// figures, or none in time; else the exposition.
     pub(super) async fn scrape(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
         let scrape = ScrapeRequest::parse(call.request)?;
         let asked = scrape.endpoints.clone();
@@ -95,7 +95,8 @@ impl Service {
                         (EndpointFigures::Counters(total), concurrent)
                     }
                     View::Both => {
-                        // The total last: what is in the window is in the counters then, also where a run falls between.
+                        // The total last: what is in the window is in the counters then, also where a run falls
+                        // between.
                         let window = window.await?;
                         let total = total.await?;
                         (EndpointFigures::Both(Box::new((window.summary, total))), window.concurrent_requests)

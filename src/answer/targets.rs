@@ -11,8 +11,8 @@ use crate::http::request::TargetsRequest;
 use crate::model::host::Asked;
 
 impl Service {
-    /// Method not allowed, no or malformed key, invalid view: no I/O. Key store unavailable, key invalid, serverless: one read.
-    /// Over the limit, limiter unavailable: one write; else the groups.
+    /// Method not allowed, no or malformed key, invalid view: no I/O. Key store unavailable, key invalid, serverless:
+    /// one read. Over the limit, limiter unavailable: one write; else the groups.
     pub(super) async fn targets(&self, call: Call<'_>, log: &mut AccessLog<'_>) -> Result<Outcome, AnswerError> {
         let request = TargetsRequest::parse(call.request)?;
         let grant = self.authorize(call, request.key, Asked::All, log).await?;

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
         Err(faults) => return log::refuse_to_start(&faults),
     };
     log::start(lookup("RUST_LOG").as_deref());
-    let service = Service::new(settings, &aws::dynamodb_for_scrape(&aws::config().await));
+    let service = Service::new(settings, &aws::dynamodb_for_scrape(&aws::config(lookup).await));
     let handler = service_fn(|event: LambdaEvent<_>| service.handle(event, Timestamp::now()));
     log::exit(run(handler).await)
 }

@@ -41,7 +41,7 @@ pub enum Values {
     CounterByCode(fn(&Total) -> &StatusCounts),
     Histogram {
         scale: Scale,
-        distribution: fn(&Total) -> &Distribution<COARSE>,
+        distribution: fn(&Total) -> &Distribution<Sketch<COARSE>>,
     },
 }
 

@@ -4,7 +4,7 @@
 use std::ops::RangeInclusive;
 
 use super::family::Number;
-use crate::model::sketch::COARSE;
+use crate::model::sketch::{COARSE, Sketch};
 use crate::model::summary::Distribution;
 
 /// What the values of a histogram are.
@@ -24,7 +24,7 @@ pub const TOKENS_PER_SECOND: Scale = Scale { exponents: (0, 10), decimals: 3 };
 
 pub struct Histogram<'a> {
     pub scale: Scale,
-    pub distribution: &'a Distribution<COARSE>,
+    pub distribution: &'a Distribution<Sketch<COARSE>>,
 }
 
 /// Buckets of a native histogram that follow each other, and the gap before them: to the span before, or to bucket 0.
@@ -84,9 +84,9 @@ impl Histogram<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sketch::{Sketch, ZERO_BUCKET};
+    use crate::model::sketch::ZERO_BUCKET;
 
-    fn distribution(buckets: &[(i32, u64)]) -> Distribution<COARSE> {
+    fn distribution(buckets: &[(i32, u64)]) -> Distribution<Sketch<COARSE>> {
         let mut sketch = Sketch::default();
         for (bucket, count) in buckets {
             sketch.add(*bucket, *count).unwrap();

@@ -8,7 +8,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-/// An event that is not such a request.
 #[derive(Debug, Error)]
 #[error("not an HTTP request of API Gateway's payload format 2.0")]
 pub struct NotHttp;
@@ -48,9 +47,6 @@ impl HttpRequest {
 /// (<https://github.com/aws/aws-lambda-rust-runtime/issues/461>).
 ///
 /// A header that HTTP does not allow, such as a value with a line break, counts as not sent.
-///
-/// # Errors
-/// When it is another event.
 pub fn parse(event: &RawValue) -> Result<HttpRequest, NotHttp> {
     parse_strictly(event.get()).or_else(|_| {
         let mut event: Value = serde_json::from_str(event.get()).map_err(|_| NotHttp)?;

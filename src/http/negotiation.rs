@@ -2,18 +2,17 @@
 
 use crate::exposition::{Format, View};
 
-/// How the body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
     Identity,
     /// RFC 1952.
     Gzip,
 }
 
 impl Format {
-    /// Of the formats that `Accept` names with a quality above 0, that of the highest, and the last in the order of [`Format`]
-    /// where several are alike; text where there is none. Protobuf is taken only where the answer has counters.
+    /// Of the formats that `Accept` names with a quality above 0, that of the highest, and the last in the order of
+    /// [`Format`] where several are alike; text where there is none. Protobuf is taken only where the answer has
+    /// counters.
     pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a str>, view: View) -> Self {
         let ranges = accept.into_iter().flat_map(|line| split_outside_quotes(line, ','));
         let named = ranges.filter_map(Self::named).filter(|(quality, _)| *quality > Quality::ZERO);
@@ -117,8 +116,8 @@ mod tests {
 
     #[test]
     fn each_real_client_gets_the_format_it_asks_for() {
-        let prometheus_2 = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
-            text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
+            application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let prometheus_2_53 = "application/openmetrics-text;version=1.0.0;q=0.5,\
             application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\

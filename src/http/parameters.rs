@@ -10,7 +10,8 @@ use crate::model::range::BinnedRange;
 /// How many different endpoints one scrape may have.
 pub const MAX_ENDPOINTS: usize = 20;
 
-/// The different hosts that it names, by repeating the parameter or separated by commas; or all of the key's, by `*` alone.
+/// The different hosts that it names, by repeating the parameter or separated by commas; or all of the key's, by `*`
+/// alone.
 pub fn endpoints(query: &str) -> Result<Asked, RequestError> {
     let named: Vec<_> = values(query, "endpoint").collect();
     if let [all] = named.as_slice()

@@ -1,5 +1,5 @@
-//! The errors a caller may get: status, code and message of each, in one place. A message is a fixed sentence that says what to
-//! do, and no cause.
+//! The errors a caller may get: status, code and message of each, in one place. A message is a fixed sentence that says
+//! what to do, and no cause.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,6 @@ pub enum Problem {
     SummaryTimeout,
 }
 
-/// How a problem is put to the caller.
 pub struct Wording {
     pub status: StatusCode,
     /// The `type` of the error.
@@ -43,7 +42,9 @@ impl Problem {
                 StatusCode::NOT_FOUND,
                 "invalid_request_error",
                 "not_found",
-                "Nothing is served at this path; scrape /v1/endpoints/metrics/prometheus?endpoint=<ENDPOINT_HOST>.".into(),
+                "Nothing is served at this path; \
+                 scrape /v1/endpoints/metrics/prometheus?endpoint=<ENDPOINT_HOST>."
+                    .into(),
             ),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -55,13 +56,17 @@ impl Problem {
                 StatusCode::UNAUTHORIZED,
                 "authentication_error",
                 "invalid_api_key",
-                "Send a valid API key as 'Authorization: Bearer <API_KEY>', with one space and no line break after the key.".into(),
+                "Send a valid API key as 'Authorization: Bearer <API_KEY>', \
+                 with one space and no line break after the key."
+                    .into(),
             ),
             Self::InvalidEndpoint => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_request_error",
                 "invalid_endpoint",
-                "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, path or trailing dot, or all of the key's as endpoint=*; JSON takes exactly one.".into(),
+                "Name 1 to 20 endpoints as endpoint=<ENDPOINT_HOST>, each a host name without scheme, port, \
+                 path or trailing dot, or all of the key's as endpoint=*; JSON takes exactly one."
+                    .into(),
             ),
             Self::InvalidView => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -73,7 +78,9 @@ impl Problem {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_request_error",
                 "invalid_range",
-                "Name one range as range_minutes=5, 15, 30, 60, 360, 1440, 10080 or 43200; without it you get 60.".into(),
+                "Name one range as range_minutes=5, 15, 30, 60, 360, 1440, 10080 or 43200; \
+                 without it you get 60."
+                    .into(),
             ),
             Self::Unavailable => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -85,46 +92,56 @@ impl Problem {
                 StatusCode::FORBIDDEN,
                 "permission_error",
                 "dedicated_only",
-                "Serverless keys have no endpoint metrics; use a dedicated endpoint's key here, and the Billing API for serverless usage.".into(),
+                "Serverless keys have no endpoint metrics; \
+                 use a dedicated endpoint's key here, and the Billing API for serverless usage."
+                    .into(),
             ),
             Self::EndpointForbidden => (
                 StatusCode::FORBIDDEN,
                 "permission_error",
                 "endpoint_forbidden",
-                "This key does not own every endpoint asked for; ask only for endpoints of this key, or use the key of their owner.".into(),
+                "This key does not own every endpoint asked for; \
+                 ask only for endpoints of this key, or use the key of their owner."
+                    .into(),
             ),
             Self::TooManyEndpoints => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "invalid_request_error",
                 "too_many_endpoints",
-                "This key owns over 20 endpoints; name up to 20, or let Prometheus find all of them at /v1/endpoints/metrics/targets.".into(),
+                "This key owns over 20 endpoints; \
+                 name up to 20, or let Prometheus find all of them at /v1/endpoints/metrics/targets."
+                    .into(),
             ),
-            Self::RateLimited(limit) => (
-                StatusCode::TOO_MANY_REQUESTS,
-                "rate_limit_error",
-                "rate_limited",
-                rate_limited(limit).into(),
-            ),
+            Self::RateLimited(limit) => {
+                (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limited", rate_limited(limit).into())
+            }
             Self::SummaryFailed => (
                 StatusCode::BAD_GATEWAY,
                 "api_error",
                 "summary_failed",
-                "The figures are unavailable at the moment; keep calling at your interval, and contact support if this lasts.".into(),
+                "The figures are unavailable at the moment; \
+                 keep calling at your interval, and contact support if this lasts."
+                    .into(),
             ),
             Self::SummaryTimeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "api_error",
                 "summary_timeout",
-                "The figures did not come in time; keep calling at your interval, or raise the timeout of your scraper.".into(),
+                "The figures did not come in time; \
+                 keep calling at your interval, or raise the timeout of your scraper."
+                    .into(),
             ),
         };
-        let param = match self {
+        Wording { status, kind, code, message, param: self.param() }
+    }
+
+    fn param(&self) -> Option<&'static str> {
+        match self {
             Self::InvalidEndpoint | Self::TooManyEndpoints => Some("endpoint"),
             Self::InvalidView => Some("view"),
             Self::InvalidRange => Some("range_minutes"),
             _ => None,
-        };
-        Wording { status, kind, code, message, param }
+        }
     }
 }
 

@@ -21,7 +21,6 @@ const LONGEST_TIMEOUT: f64 = 25.0;
 /// For clients that state no timeout: Telegraf and Datadog give up after 5 to 10 s.
 const DEFAULT_TIMEOUT: f64 = 4.5;
 
-/// A well-formed scrape.
 #[derive(Debug)]
 pub struct ScrapeRequest {
     pub key: KeyHash,
@@ -31,7 +30,6 @@ pub struct ScrapeRequest {
     pub encoding: Encoding,
 }
 
-/// A well-formed call for JSON.
 #[derive(Debug)]
 pub struct JsonRequest {
     pub key: KeyHash,
@@ -39,7 +37,6 @@ pub struct JsonRequest {
     pub range: BinnedRange,
 }
 
-/// A well-formed call for the targets to scrape.
 #[derive(Debug)]
 pub struct TargetsRequest {
     pub key: KeyHash,
@@ -68,8 +65,6 @@ pub enum RequestError {
 
 /// Each checks a request; the first fault in the contract's order is the answer.
 impl ScrapeRequest {
-    /// # Errors
-    /// When the method, the key, the endpoints or the view are not valid.
     pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
         let key = key(request)?;
         let endpoints = parameters::endpoints(&request.query)?;
@@ -85,8 +80,6 @@ impl ScrapeRequest {
 }
 
 impl JsonRequest {
-    /// # Errors
-    /// When the method, the key, the endpoint or the range are not valid.
     pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
         let key = key(request)?;
         let endpoint = parameters::endpoint(&request.query)?;
@@ -95,8 +88,6 @@ impl JsonRequest {
 }
 
 impl TargetsRequest {
-    /// # Errors
-    /// When the method, the key or the view are not valid.
     pub fn parse(request: &HttpRequest) -> Result<Self, RequestError> {
         Ok(Self { key: key(request)?, view: parameters::view(&request.query)? })
     }

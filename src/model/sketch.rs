@@ -22,6 +22,18 @@ pub const ZERO_BUCKET: i32 = -80_000;
 /// Values below this count as zero: a microsecond, or a millionth of a token per second.
 pub const SMALLEST: f64 = 1e-6;
 
+/// What counts values by bucket.
+pub trait CountByBucket {
+    /// The schema of its grid.
+    const SCHEMA: u32;
+
+    /// Adds `count` values to a bucket, [`ZERO_BUCKET`] included.
+    ///
+    /// # Errors
+    /// When no value falls into that bucket, or the count overflows.
+    fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError>;
+}
+
 /// Counts of values by bucket. Two sketches of the same values are equal, however they were put together. At most 3,201 buckets:
 /// values are from [`SMALLEST`] to 2^30.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,7 +56,12 @@ pub enum SketchError {
 
 impl<const SCHEMA: u32> Sketch<SCHEMA> {
     /// The buckets of values from 2^-20 to 2^30.
-    const BUCKETS: RangeInclusive<i32> = 1 - (20 << SCHEMA)..=30 << SCHEMA;
+    pub const BUCKETS: RangeInclusive<i32> = 1 - (20 << SCHEMA)..=30 << SCHEMA;
+
+    /// With these values: buckets in order, none twice, no count 0.
+    pub(super) const fn from_sorted(zeros: u64, counts: Vec<(i32, u64)>) -> Self {
+        Self { zeros, counts }
+    }
 
     /// Adds `count` values to a bucket, [`ZERO_BUCKET`] included.
     ///
@@ -119,6 +136,14 @@ impl<const SCHEMA: u32> Sketch<SCHEMA> {
     #[must_use]
     pub fn buckets(&self) -> &[(i32, u64)] {
         &self.counts
+    }
+}
+
+impl<const SCHEMA: u32> CountByBucket for Sketch<SCHEMA> {
+    const SCHEMA: u32 = SCHEMA;
+
+    fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError> {
+        Self::add(self, bucket, count)
     }
 }
 

@@ -1,36 +1,40 @@
 //! What the request logs say about one endpoint over some stretch of time.
 
+use crate::model::dense_sketch::DenseSketch;
 use crate::model::sketch::{COARSE, FINE, Sketch};
 
 /// The status code under which requests are counted that have none from 100 to 599.
 pub const NO_STATUS: u16 = 0;
 
-/// Counts, sums and distributions of the requests that ended in a stretch of time. They add up.
+/// Counts, sums and distributions of the requests that ended in a stretch of time. They add up. `S` is the kind of sketch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Figures<const SCHEMA: u32> {
+pub struct Figures<S> {
     pub statuses: StatusCounts,
     pub input_tokens: u128,
     pub output_tokens: u128,
     /// Input tokens that came from the prompt cache.
     pub cache_read_tokens: u128,
     /// Time to first token: seconds, the sum in microseconds.
-    pub ttft: Distribution<SCHEMA>,
+    pub ttft: Distribution<S>,
     /// End to end: seconds, the sum in microseconds.
-    pub duration: Distribution<SCHEMA>,
+    pub duration: Distribution<S>,
     /// Output tokens per second, the sum in thousandths.
-    pub speed: Distribution<SCHEMA>,
+    pub speed: Distribution<S>,
 }
 
 /// What ended in a minute, an hour or a window.
-pub type Summary = Figures<FINE>;
+pub type Summary = Figures<Sketch<FINE>>;
 
 /// What was ever counted.
-pub type Total = Figures<COARSE>;
+pub type Total = Figures<Sketch<COARSE>>;
+
+/// A summary that many others are added to.
+pub type DenseSummary = Figures<DenseSketch>;
 
 /// Values by bucket, and their exact sum. The sum is an integer, so that it is the same in whatever order it is added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Distribution<const SCHEMA: u32> {
-    pub sketch: Sketch<SCHEMA>,
+pub struct Distribution<S> {
+    pub sketch: S,
     pub sum: u128,
 }
 
@@ -77,7 +81,7 @@ impl StatusCounts {
     }
 }
 
-impl<const SCHEMA: u32> Figures<SCHEMA> {
+impl<const SCHEMA: u32> Figures<Sketch<SCHEMA>> {
     /// Adds what another stretch of time holds.
     pub fn merge(&mut self, other: &Self) {
         for (code, count) in other.statuses.iter() {
@@ -108,7 +112,9 @@ impl<const SCHEMA: u32> Figures<SCHEMA> {
             speed: self.speed.excess_over(&other.speed),
         }
     }
+}
 
+impl<S> Figures<S> {
     /// All requests, whatever their status.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -139,6 +145,20 @@ impl Summary {
     }
 }
 
+impl From<DenseSummary> for Summary {
+    fn from(dense: DenseSummary) -> Self {
+        Self {
+            statuses: dense.statuses,
+            input_tokens: dense.input_tokens,
+            output_tokens: dense.output_tokens,
+            cache_read_tokens: dense.cache_read_tokens,
+            ttft: dense.ttft.into(),
+            duration: dense.duration.into(),
+            speed: dense.speed.into(),
+        }
+    }
+}
+
 impl Total {
     /// Counts what a later reading of the same minute found more. Nothing is ever taken back.
     pub fn raise(&mut self, found: &Summary, stored: &Summary) {
@@ -146,7 +166,7 @@ impl Total {
     }
 }
 
-impl<const SCHEMA: u32> Distribution<SCHEMA> {
+impl<const SCHEMA: u32> Distribution<Sketch<SCHEMA>> {
     fn merge(&mut self, other: &Self) {
         self.sketch.merge(&other.sketch);
         self.sum = self.sum.saturating_add(other.sum);
@@ -157,9 +177,15 @@ impl<const SCHEMA: u32> Distribution<SCHEMA> {
     }
 }
 
-impl Distribution<FINE> {
-    fn coarse(&self) -> Distribution<COARSE> {
+impl Distribution<Sketch<FINE>> {
+    fn coarse(&self) -> Distribution<Sketch<COARSE>> {
         Distribution { sketch: self.sketch.coarse(), sum: self.sum }
+    }
+}
+
+impl From<Distribution<DenseSketch>> for Distribution<Sketch<FINE>> {
+    fn from(dense: Distribution<DenseSketch>) -> Self {
+        Self { sketch: dense.sketch.into(), sum: dense.sum }
     }
 }
 

@@ -9,7 +9,6 @@ use crate::model::summary::{Summary, Total};
 use crate::model::window::Minute;
 use crate::stores::rollups::{MinuteChange, Stored, Versioned};
 
-/// What is to be written, and what was found.
 #[derive(Debug, Default)]
 pub struct Changes {
     pub minutes: Vec<MinuteChange>,
@@ -23,8 +22,8 @@ pub struct Changes {
     pub late_rows: u64,
 }
 
-/// Compares what a query submitted at `as_of` says of a range with what is stored. A stored minute that has no row any more gets
-/// an empty summary.
+/// Compares what a query submitted at `as_of` says of a range with what is stored. A stored minute that has no row any
+/// more gets an empty summary.
 #[must_use]
 pub fn changes(
     read: &[(Minute, Summary)],

@@ -7,7 +7,6 @@ use thiserror::Error;
 
 use crate::model::window::Minute;
 
-/// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Bring the rollups up to now: any event without `from` and `to`, as the schedule's.
@@ -24,10 +23,8 @@ pub enum Command {
 /// An event that names a range that cannot be recomputed.
 #[derive(Debug, Error)]
 pub enum CommandError {
-    /// One of the two is missing or not a time.
     #[error("'from' and 'to' must both be times such as 2026-11-24T10:00:00Z")]
     Times(#[source] serde_json::Error),
-    /// The range is empty.
     #[error("'from' must be before 'to'")]
     Empty,
 }

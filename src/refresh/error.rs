@@ -71,7 +71,8 @@ impl RefreshError {
     }
 }
 
-/// Why an invocation failed. `Debug`, which is what the Lambda runtime writes to the log, is the error and its causes in a line.
+/// Why an invocation failed. `Debug`, which is what the Lambda runtime writes to the log, is the error and its causes
+/// in a line.
 #[derive(Error)]
 pub enum HandleError {
     #[error(transparent)]

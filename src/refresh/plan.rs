@@ -1,7 +1,7 @@
 //! What a refresh has to do, as a function of the watermark, the time and the settings. No I/O.
 //!
-//! Two kinds of step: read a range of minutes from the request logs, and seal an hour from its stored minutes. Each step that is
-//! done moves the watermark, so a run that is cut off after any step has achieved something.
+//! Two kinds of step: read a range of minutes from the request logs, and seal an hour from its stored minutes. Each
+//! step that is done moves the watermark, so a run that is cut off after any step has achieved something.
 
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use crate::model::watermark::{Stride, Watermark};
 use crate::model::window::{Hour, Minute};
 
-/// A first fill reads at least this much: the window, and the hour by which a window may end early and still be answered.
+/// A first fill reads at least this much: the window, and the hour by which a window may end early and still be
+/// answered.
 const FIRST_FILL_MINUTES: i64 = 25 * 60;
 /// What lies further back is given up: stored minutes are kept a day longer than this.
 pub const REACH_MINUTES: i64 = 7 * 24 * 60;
@@ -45,8 +46,8 @@ impl Lateness {
         floor_before(at, self.late)
     }
 
-    /// The folders that hold the rows of a range: from the hour before its first, since writers name a folder by its oldest row,
-    /// to the hour in which its last row arrives.
+    /// The folders that hold the rows of a range: from the hour before its first, since writers name a folder by its
+    /// oldest row, to the hour in which its last row arrives.
     #[must_use]
     pub fn folders(&self, range: &Range<Minute>) -> RangeInclusive<Hour> {
         let latest = self.late.max(self.settle);
@@ -76,7 +77,8 @@ pub struct Start {
 pub fn start(before: Option<Watermark>, since: Option<Minute>, target: Minute) -> Start {
     let reach = target.plus(-REACH_MINUTES).hour().start();
     let Some(mut watermark) = before else {
-        // Without a watermark but with stored minutes, which somebody must have taken away: what is stored compares equal.
+        // Without a watermark but with stored minutes, which somebody must have taken away: what is stored compares
+        // equal.
         let from = since.map_or(target.plus(-FIRST_FILL_MINUTES).hour().start(), |since| since.max(reach));
         let watermark = Watermark {
             through: from,
@@ -109,9 +111,9 @@ pub fn is_catching_up(mark: &Watermark, target: Minute, lateness: &Lateness) -> 
 
 /// What a run reads: ranges, each in pieces of at most the stride.
 ///
-/// Usually that is one piece: the minutes that rows may still come late for, and the new one. Where one piece cannot hold that,
-/// what can be settled comes first, then what is new, and the minutes between, which have been read before and will be once more,
-/// come last: so a run that has time for a single minute moves something.
+/// Usually that is one piece: the minutes that rows may still come late for, and the new one. Where one piece cannot
+/// hold that, what can be settled comes first, then what is new, and the minutes between, which have been read before
+/// and will be once more, come last: so a run that has time for a single minute moves something.
 #[derive(Debug)]
 pub struct Reading {
     parts: VecDeque<Range<Minute>>,
@@ -127,8 +129,8 @@ impl Reading {
         Self { parts: parts(mark, now, lateness), run_time, per_minute: Duration::ZERO }
     }
 
-    /// The piece to read next: a stride, or what the time left has room for at the pace of the piece before. `None` when nothing
-    /// is left to read, or not in that time; the first piece is always tried.
+    /// The piece to read next: a stride, or what the time left has room for at the pace of the piece before. `None`
+    /// when nothing is left to read, or not in that time; the first piece is always tried.
     #[must_use]
     pub fn next(&self, stride: Stride, left: Duration) -> Option<Range<Minute>> {
         let part = self.parts.front()?;
@@ -140,8 +142,8 @@ impl Reading {
         (end > part.start).then_some(part.start..end)
     }
 
-    /// Notes that the piece is stored; the stride for the pieces after it. It doubles where a whole stride took under half of the
-    /// run's time.
+    /// Notes that the piece is stored; the stride for the pieces after it. It doubles where a whole stride took under
+    /// half of the run's time.
     pub fn done(&mut self, piece: &Range<Minute>, stride: Stride, took: Duration) -> Stride {
         if let Some(part) = self.parts.front_mut() {
             part.start = piece.end;
@@ -194,7 +196,8 @@ pub fn due_seal(mark: &Watermark) -> Option<Hour> {
     (hours_unsealed(mark) > 0).then_some(mark.sealed)
 }
 
-/// What is kept back from a reading step for sealing. A first step of a minute may take the whole run: it cannot be shorter.
+/// What is kept back from a reading step for sealing. A first step of a minute may take the whole run: it cannot be
+/// shorter.
 #[must_use]
 pub fn seal_reserve(mark: &Watermark, is_first: bool, seal_time: Duration) -> Duration {
     if due_seal(mark).is_none() || (is_first && mark.stride == Stride::SHORTEST) { Duration::ZERO } else { seal_time }

@@ -1,4 +1,5 @@
-//! Reading steps: one query each, its answer stored endpoint by endpoint as it comes, so that memory does not grow with the fleet.
+//! Reading steps: one query each, its answer stored endpoint by endpoint as it comes, so that memory does not grow with
+//! the fleet.
 
 use std::ops::{Range, RangeInclusive};
 

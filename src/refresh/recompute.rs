@@ -10,14 +10,16 @@ use super::store::Hours;
 use crate::model::watermark::Watermark;
 use crate::model::window::Minute;
 
-/// A recomputation ends this long after its start, so that the schedule's next event, which waits meanwhile, is not dropped.
+/// A recomputation ends this long after its start, so that the schedule's next event, which waits meanwhile, is not
+/// dropped.
 const RECOMPUTE_TIME: Duration = Duration::from_secs(25);
 /// Hours are shown for so long.
 const SHOWN_MINUTES: i64 = 30 * 24 * 60;
 
 impl Run<'_> {
-    /// Catches up, then reads the range once more, with whatever has arrived by now. Up to 7 days back its minutes and hours are
-    /// set right, and what is found more raises the totals; further back whole hours are set right from the logs, and no more.
+    /// Catches up, then reads the range once more, with whatever has arrived by now. Up to 7 days back its minutes and
+    /// hours are set right, and what is found more raises the totals; further back whole hours are set right from the
+    /// logs, and no more.
     pub async fn recompute(&mut self, range: Range<Minute>) -> Result<(), RefreshError> {
         self.deadline = self.deadline.min(self.clock.started() + RECOMPUTE_TIME);
         self.catch_up().await?;

@@ -7,7 +7,6 @@ use super::RefreshError;
 use crate::telemetry::emf::EmfLine;
 use crate::telemetry::metrics;
 
-/// What a run did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Unix seconds of the window's end once the run was done; `None` where nothing has been read yet.
@@ -21,7 +20,6 @@ pub struct Report {
     pub queries: u64,
     /// Milliseconds that these took together.
     pub query_ms: u64,
-    /// Milliseconds of the whole run.
     pub total_ms: u64,
     pub scanned_bytes: u64,
     /// Requests counted in all the minutes read.
@@ -40,7 +38,6 @@ pub struct Report {
     pub items_superseded: u64,
     /// Hours sealed or recomputed.
     pub hours_sealed: u64,
-    /// Hours that could be sealed and are not.
     pub hours_unsealed: Option<u64>,
     /// Whether a quarter of an hour had no row at all that had many a day before.
     pub logs_silent: bool,

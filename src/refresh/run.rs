@@ -36,7 +36,6 @@ pub struct Run<'a> {
     pub(super) trusts_cache: bool,
 }
 
-/// Why the watermark was not moved.
 pub(super) enum NotAdvanced {
     /// Another run has moved it.
     Overtaken,
@@ -159,7 +158,8 @@ impl<'a> Run<'a> {
         self.report.queries += 1;
         match self.refresh.logs.count(text, self.deadline).await {
             Ok(rows) if rows > SILENCE_ROWS => {
-                tracing::error!(from = %quarter.start, to = %quarter.end, rows_day_before = rows, "request logs have stopped");
+                let (from, to) = (quarter.start, quarter.end);
+                tracing::error!(%from, %to, rows_day_before = rows, "request logs have stopped");
                 self.report.logs_silent = true;
             }
             Ok(_) => {}

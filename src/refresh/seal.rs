@@ -1,5 +1,5 @@
-//! Sealing steps: an hour whose rows have all come is summed up from its stored minutes, endpoint by endpoint, and can go on from
-//! any of them. What has come too late for the minutes is counted and reported.
+//! Sealing steps: an hour whose rows have all come is summed up from its stored minutes, endpoint by endpoint, and can
+//! go on from any of them. What has come too late for the minutes is counted and reported.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -127,7 +127,8 @@ async fn seal_endpoint(refresh: &Refresh, hour: Hour, found: HourCount, as_of: T
     let minutes: Range<Minute> = hour.start()..hour.end();
     let mut pause = FIRST_PAUSE;
     let (counted, written) = loop {
-        // The hour is read before its minutes: where one of them is recomputed meanwhile, the hour's version has changed.
+        // The hour is read before its minutes: where one of them is recomputed meanwhile, the hour's version has
+        // changed.
         let item = rollups.hour(&endpoint, hour).await?;
         let stored = rollups.minutes(&endpoint, &minutes).await?;
         let counted: u64 = stored.values().map(|stored| stored.summary.requests()).sum();

@@ -43,7 +43,6 @@ pub struct Store<'a> {
     pub by: Instant,
 }
 
-/// What was stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreReport {
     pub written: u64,
@@ -71,7 +70,8 @@ struct Comparison {
 }
 
 impl Store<'_> {
-    /// Stores an endpoint's minutes of the range. A write that another was in the way of is made anew from what is stored then.
+    /// Stores an endpoint's minutes of the range. A write that another was in the way of is made anew from what is
+    /// stored then.
     pub async fn endpoint(self, endpoint: Host, read: Vec<(Minute, Summary)>) -> Result<StoreReport, RefreshError> {
         let stored = async {
             match self.hours {

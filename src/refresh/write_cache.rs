@@ -1,5 +1,6 @@
-//! What one instance knows to be stored of the minutes that are still to be read again, so that what is found unchanged costs
-//! neither a read nor a write. A cache: nothing goes wrong where it is empty, and a write on its word is conditional.
+//! What one instance knows to be stored of the minutes that are still to be read again, so that what is found unchanged
+//! costs neither a read nor a write. A cache: nothing goes wrong where it is empty, and a write on its word is
+//! conditional.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -58,15 +59,14 @@ impl WriteCache {
         });
     }
 
-    /// Drops everything.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.watermark_version = None;
     }
 
-    /// What is known of the minutes of an endpoint that were read in a range, of which those from `through` on were never read
-    /// before; `None` where the store must be asked, since a stored minute is unknown, differs from what was read, or was not
-    /// read at all.
+    /// What is known of the minutes of an endpoint that were read in a range, of which those from `through` on were
+    /// never read before; `None` where the store must be asked, since a stored minute is unknown, differs from what was
+    /// read, or was not read at all.
     pub fn lookup(
         &self,
         endpoint: &Host,
@@ -119,7 +119,6 @@ impl WriteCache {
         }
     }
 
-    /// Drops what is known of an endpoint.
     pub fn remove(&mut self, endpoint: &Host) {
         self.entries.remove(endpoint);
     }

@@ -12,7 +12,6 @@ use crate::model::api_key::KeyHash;
 use crate::model::host::{Asked, Host};
 use crate::stores::dynamodb::item::{AttributeError, Item, boolean, number, required, string, string_set};
 
-/// Reads the API keys table.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
     client: Client,
@@ -43,7 +42,6 @@ impl Grant {
     }
 }
 
-/// Why a key gets no grant.
 #[derive(Debug, Error)]
 pub enum KeyError {
     #[error("unknown key")]

@@ -1,7 +1,10 @@
 //! AWS clients with explicit timeouts; the SDK has none by default.
 
+mod https;
+
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -9,8 +12,18 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 /// The SDK's own configuration: environment variables as everywhere. One of a service, such as
 /// `AWS_ENDPOINT_URL_DYNAMODB`, counts as not set where it is empty; the SDK would take it for a URL.
-pub async fn config() -> SdkConfig {
-    let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+///
+/// What Lambda sets is all that a function needs. Where it is there, what the SDK builds to look elsewhere is left out: it is
+/// most of a start. `lookup` is `std::env::var` in production.
+pub async fn config(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().all(|name| lookup(name).is_some()) {
+        loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    }
+    if let Some(client) = https::amazon_only(lookup) {
+        loader = loader.http_client(client);
+    }
+    let config = loader.load().await;
     config.clone().into_builder().service_config(WithoutEmpty(config)).build()
 }
 
@@ -23,8 +36,8 @@ impl LoadServiceConfig for WithoutEmpty {
     }
 }
 
-/// A client for the scrape. A healthy call takes milliseconds; one that hangs, as on a connection that a freeze left stale, is
-/// tried again early enough that two attempts fit the usual scrape timeout of 10 s.
+/// A client for the scrape. A healthy call takes milliseconds; one that hangs, as on a connection that a freeze left
+/// stale, is tried again early enough that two attempts fit the usual scrape timeout of 10 s.
 #[must_use]
 pub fn dynamodb_for_scrape(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     dynamodb(config, Duration::from_millis(1_500), Duration::from_millis(3_500))

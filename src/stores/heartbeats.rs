@@ -25,7 +25,6 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 #[error("heartbeats of over {} MB", MAX_BYTES >> 20)]
 struct TooMany;
 
-/// Reads the heartbeats table.
 #[derive(Clone, Debug)]
 pub struct Heartbeats {
     client: Client,
@@ -72,7 +71,8 @@ impl Heartbeats {
             }
         }
         if let Some((worker, error)) = malformed.first() {
-            tracing::warn!(%endpoint, count = malformed.len(), worker_id = worker.as_deref(), cause = %error, "malformed heartbeats");
+            let (count, worker_id) = (malformed.len(), worker.as_deref());
+            tracing::warn!(%endpoint, count, worker_id, cause = %error, "malformed heartbeats");
         }
         Ok(EngineReading { heartbeats, malformed: malformed.len() as u64 })
     }
@@ -93,8 +93,8 @@ fn taken<T>(field: Result<T, AttributeError>, faults: &mut Vec<AttributeError>) 
     field.map_err(|fault| faults.push(fault)).ok()
 }
 
-/// A time slightly ahead of ours is now; one further ahead, or from before there were such workers, cannot be right: that
-/// is seconds for milliseconds.
+/// A time slightly ahead of ours is now; one further ahead, or from before there were such workers, cannot be right:
+/// that is seconds for milliseconds.
 #[expect(clippy::cast_possible_truncation, reason = "whole, and refused by Timestamp when out of range")]
 fn reported_at(item: &Item, now: Timestamp) -> Result<Timestamp, AttributeError> {
     let name = "reported_at_ms";

@@ -23,8 +23,8 @@ const MAX_REMEMBERED_KEYS: usize = 10_000;
 /// Seconds after its last admission when a key's item may be deleted.
 const ITEM_TTL: i64 = 3_600;
 
-/// Takes slots in the rate limits table. The item of a key holds its last admissions, `t0` (oldest), `t1` and so on in Unix
-/// milliseconds, and the requests that took them, `i0`, `i1` and so on: as many as the quota has slots.
+/// Takes slots in the rate limits table. The item of a key holds its last admissions, `t0` (oldest), `t1` and so on in
+/// Unix milliseconds, and the requests that took them, `i0`, `i1` and so on: as many as the quota has slots.
 #[derive(Debug)]
 pub struct RateLimits {
     client: Client,
@@ -51,7 +51,6 @@ impl Admission {
     }
 }
 
-/// Why a call is not admitted.
 #[derive(Debug, Error)]
 pub enum LimitError {
     #[error("over the rate limit")]
@@ -159,8 +158,8 @@ impl Slots {
     }
 }
 
-/// Each slot takes over from the next and the last is the new admission. Every right-hand side reads the item as it was, so
-/// the shift is atomic; a slot never taken dates from 1970.
+/// Each slot takes over from the next and the last is the new admission. Every right-hand side reads the item as it
+/// was, so the shift is atomic; a slot never taken dates from 1970.
 fn update_expression(quota: Quota) -> String {
     let last = quota.slots - 1;
     let mut update = format!("SET expires_at = :expires_at, t{last} = :now, i{last} = :id");

@@ -35,7 +35,6 @@ impl Default for Polling {
     }
 }
 
-/// Queries the request logs.
 #[derive(Clone, Debug)]
 pub struct RequestLogs {
     client: Client,
@@ -88,7 +87,6 @@ pub struct HourCount {
     pub day_before: u64,
 }
 
-/// Why a query gave no answer.
 #[derive(Debug, Error)]
 pub enum QueryError {
     #[error("{call} failed")]
@@ -112,7 +110,6 @@ pub enum QueryError {
 }
 
 impl RequestLogs {
-    /// Over a database in a workgroup.
     #[must_use]
     pub const fn new(client: Client, database: String, workgroup: String, polling: Polling) -> Self {
         Self { client, database, workgroup, polling }
@@ -127,17 +124,11 @@ impl RequestLogs {
     }
 
     /// Runs a query of [`query::hour`].
-    ///
-    /// # Errors
-    /// As [`Self::minutes`].
     pub async fn hour(&self, text: String, deadline: Instant) -> Result<Answer<'_, Option<HourCount>>, QueryError> {
         self.run(text, deadline).await
     }
 
     /// Runs a query of [`query::count`].
-    ///
-    /// # Errors
-    /// As [`Self::minutes`].
     pub async fn count(&self, text: String, deadline: Instant) -> Result<u64, QueryError> {
         let mut answer = self.run::<u64>(text, deadline).await?;
         let mut count = 0;
@@ -172,7 +163,6 @@ impl RequestLogs {
         started.query_execution_id.ok_or_else(|| call("StartQueryExecution", "no query execution id"))
     }
 
-    /// Waits until the query has succeeded.
     async fn succeeded(&self, id: &str) -> Result<Succeeded, QueryError> {
         let mut pause = self.polling.first;
         loop {
@@ -202,8 +192,8 @@ impl<R: FromRow> Answer<'_, R> {
         let page = timeout_at(deadline, get.send()).await.map_err(|_| QueryError::OutOfTime { id: self.id.clone() })?;
         let page = page.map_err(|error| call("GetQueryResults", error))?;
         let rows = page.result_set.and_then(|set| set.rows).unwrap_or_default();
-        // The first row of the first page is the header. Without one this is not a result, and taking it as empty would be a
-        // hole in the window.
+        // The first row of the first page is the header. Without one this is not a result, and taking it as empty would
+        // be a hole in the window.
         let (columns, rows) = match (columns, rows.as_slice()) {
             (Some(columns), rows) => (columns, rows),
             (None, [header, rows @ ..]) => (Columns::from_header(header), rows),

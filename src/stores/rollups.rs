@@ -15,11 +15,13 @@ use thiserror::Error;
 
 use crate::error::Cause;
 use crate::model::host::Host;
+use crate::model::sketch::CountByBucket;
 use crate::model::summary::{Figures, Summary};
 use crate::model::watermark::{Sealing, Stride, TooLateRows, Watermark};
 use crate::model::window::{Hour, Minute};
 use crate::stores::dynamodb::item::{AttributeError, Item, binary, n, number, required, s, string};
 
+use format::decode_onto;
 pub use format::{FormatError, decode, encode};
 pub use reader::{BinSummaries, RollupReader, WindowSummary};
 pub use writer::{HourChange, MinuteChange, PutOutcome, RollupWriter, Transaction};
@@ -173,8 +175,13 @@ fn minute(item: &Item, name: &'static str) -> Result<Option<Minute>, AttributeEr
     second.map(|second| Minute::from_second(second).ok_or(AttributeError::out_of_range(name))).transpose()
 }
 
-fn decode_figures<const SCHEMA: u32>(item: &Item) -> Result<Figures<SCHEMA>, RollupError> {
-    Ok(decode(required("summary", binary(item, "summary")?)?)?)
+fn decode_figures<S: CountByBucket + Default>(item: &Item) -> Result<Figures<S>, RollupError> {
+    Ok(decode(encoded(item)?)?)
+}
+
+/// The bytes of the figures.
+fn encoded(item: &Item) -> Result<&[u8], AttributeError> {
+    required("summary", binary(item, "summary")?)
 }
 
 fn decode_stored(item: &Item) -> Result<Stored, RollupError> {

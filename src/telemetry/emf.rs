@@ -52,7 +52,6 @@ impl EmfLine {
         self
     }
 
-    /// Writes the line to the log.
     pub fn emit(mut self) {
         let about = json!({"Timestamp": self.at.as_millisecond(), "CloudWatchMetrics": self.directives});
         self.members.insert("_aws".to_owned(), about);

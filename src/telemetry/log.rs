@@ -16,8 +16,8 @@ use crate::telemetry::emf;
 
 /// A subscriber that writes the lines a filter lets through, `info` where there is none or it cannot be read.
 ///
-/// Of other crates' lines, those below `info` are never let through: there the Lambda runtime and the AWS SDK write whole events
-/// and requests, with keys and their hashes.
+/// Of other crates' lines, those below `info` are never let through: there the Lambda runtime and the AWS SDK write
+/// whole events and requests, with keys and their hashes.
 pub fn subscriber<W>(filter: Option<&str>, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'writer> MakeWriter<'writer> + Clone + Send + Sync + 'static,

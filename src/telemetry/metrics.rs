@@ -1,6 +1,5 @@
 //! The metrics that operators watch in CloudWatch, by the function that writes them.
 
-/// A metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metric {
     pub name: &'static str,

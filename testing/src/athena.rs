@@ -14,7 +14,7 @@ use std::time::Duration;
 use athena_endpoint::{Answer, Athena, Engine};
 use jiff::Timestamp;
 
-pub use athena_endpoint::{Cause, Failure};
+pub use athena_endpoint::{Failure, FailureKind};
 pub use fleet::Fleet;
 pub use query::{Kind, Query};
 
@@ -77,7 +77,6 @@ impl ScriptedAthena {
         file
     }
 
-    /// Writes a file anew.
     pub fn replace(&self, file: File, rows: Vec<Row>) {
         self.logs.lock().unwrap().files.get_mut(&file).unwrap().rows = rows;
     }
@@ -127,7 +126,7 @@ impl ScriptedAthena {
 impl Engine for ScriptedAthena {
     async fn run(&self, text: &str, _: Option<&str>) -> Result<Answer, Failure> {
         let Some(query) = Query::parse(text) else {
-            return Err(Failure::new(Cause::Syntax, format!("not a query that the script knows: {text}")));
+            return Err(Failure::new(FailureKind::Syntax, format!("not a query that the script knows: {text}")));
         };
         let answer = self.answer(&query);
         let time = (self.course.lock().unwrap())(&query)?;

@@ -22,6 +22,11 @@ pub fn client(address: SocketAddr) -> Client {
     aws::dynamodb_for_scrape(&sdk_config(address))
 }
 
+/// A client that waits as long as a call takes: how busy the machine is changes nothing.
+pub fn patient_client(address: SocketAddr) -> Client {
+    Client::new(&sdk_config(address))
+}
+
 /// The function over the four tables.
 pub fn scrape(client: &Client) -> Service {
     let settings = ScrapeSettings::from_lookup(|name| name.strip_suffix("_TABLE").map(str::to_lowercase));
@@ -39,7 +44,7 @@ impl Event {
         Self(serde_json::from_str(event).unwrap()).key(DEDICATED_KEY).query(&format!("endpoint={CHAT}"))
     }
 
-    pub fn of(text: &str) -> Self {
+    pub fn from_json(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap())
     }
 
@@ -78,7 +83,6 @@ impl Event {
     }
 }
 
-/// What the caller gets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     pub status: i64,
@@ -129,7 +133,6 @@ pub fn invocation(function: &str) -> Context {
     context
 }
 
-/// Invokes the function.
 pub async fn call(scrape: &Service, event: &Event, now: Timestamp) -> Reply {
     try_call(scrape, event, now).await.unwrap()
 }

@@ -200,7 +200,8 @@ impl Proxy {
             Some(Fault::Answer(status, body)) => {
                 let length = body.len();
                 let head = format!(
-                    "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {length}\r\n\r\n"
+                    "HTTP/1.1 {status} X\r\ncontent-type: application/x-amz-json-1.0\r\n\
+                     content-length: {length}\r\n\r\n"
                 );
                 return caller.write(format!("{head}{body}").as_bytes()).await;
             }

@@ -11,7 +11,7 @@ use wafer_metrics::model::sketch::ZERO_BUCKET;
 use wafer_metrics::model::summary::{NO_STATUS, Summary, Total};
 use wafer_metrics::stores::rollups::{MinuteChange, PutOutcome, Transaction};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const PROTOBUF: &str =
     "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,text/plain;q=0.3";

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use testing::proxy::{Fault, Proxy};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 /// Status, and how long the answer took in seconds.
 async fn timed(proxy: &Proxy, timeout: Option<&str>) -> (i64, f64) {

@@ -1,12 +1,18 @@
 //! The AWS SDK's own variables, as the functions take them from their environment.
 
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rcgen::CertifiedKey;
 use testing::{dynamodb, listen};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 const EVENT: &str = include_str!("../../events/scrape.json");
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,9 +52,8 @@ async fn answer(runtime: &TcpListener) -> String {
     }
 }
 
-#[tokio::test]
-async fn an_empty_endpoint_url_counts_as_not_set() {
-    let database = dynamodb::start().await;
+/// The answer of the function to a call with a key that there is not.
+async fn answer_with(environment: &[(&str, &str)]) -> String {
     let (runtime, address) = listen().await;
     let mut function = Command::new(env!("CARGO_BIN_EXE_scrape"))
         .env_clear()
@@ -57,15 +62,54 @@ async fn an_empty_endpoint_url_counts_as_not_set() {
         .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
         .envs([("AWS_LAMBDA_FUNCTION_NAME", "scrape"), ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")])
         .envs([("AWS_LAMBDA_FUNCTION_VERSION", "1"), ("AWS_LAMBDA_RUNTIME_API", &address.to_string())])
-        .env("AWS_ENDPOINT_URL", format!("http://{database}"))
-        .env("AWS_ENDPOINT_URL_DYNAMODB", "")
+        .envs(environment.iter().copied())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     let answer = timeout(PATIENCE, answer(&runtime)).await;
     function.kill().unwrap();
     function.wait().unwrap();
+    answer.unwrap()
+}
+
+#[tokio::test]
+async fn an_empty_endpoint_url_counts_as_not_set() {
+    let url = format!("http://{}", dynamodb::start().await);
+    let answer = answer_with(&[("AWS_ENDPOINT_URL", &url), ("AWS_ENDPOINT_URL_DYNAMODB", "")]).await;
     // No such key: it was looked for where the other variable points to.
-    let answer = answer.unwrap();
     assert!(answer.contains(r#""statusCode":401"#), "{answer}");
+}
+
+/// A DynamoDB behind TLS, and its certificate, which no known authority has signed.
+async fn behind_tls(database: SocketAddr) -> (SocketAddr, String) {
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut caller) = acceptor.accept(stream).await else { return };
+                let mut database = TcpStream::connect(database).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut caller, &mut database).await;
+            });
+        }
+    });
+    (address, cert.pem())
+}
+
+#[tokio::test]
+async fn a_certificate_that_ssl_cert_file_names_is_trusted_and_no_other() {
+    let (address, certificate) = behind_tls(dynamodb::start().await).await;
+    let url = format!("https://localhost:{}", address.port());
+    let folder = tempfile::tempdir().unwrap();
+    let (own, other) = (folder.path().join("own.pem"), folder.path().join("other.pem"));
+    std::fs::write(&own, certificate).unwrap();
+    std::fs::write(&other, behind_tls(address).await.1).unwrap();
+    for (file, status) in [(own, 401), (other, 503)] {
+        let answer = answer_with(&[("AWS_ENDPOINT_URL", &url), ("SSL_CERT_FILE", file.to_str().unwrap())]).await;
+        assert!(answer.contains(&format!(r#""statusCode":{status}"#)), "{answer}");
+    }
 }

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use testing::captured_log;
 use testing::proxy::{Fault, Proxy};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 /// Every way in which a call can fail but by hanging.
 fn failures() -> Vec<Fault> {
@@ -109,7 +109,8 @@ async fn heartbeats_that_cannot_be_read_cost_the_engine_gauges_and_nothing_else(
     }
 }
 
-/// The engine's lines, and how many pages of heartbeats were read, with so many workers more whose items are 390 KB large.
+/// The engine's lines, and how many pages of heartbeats were read, with so many workers more whose items are 390 KB
+/// large.
 async fn engine_beside_large_heartbeats(workers: usize) -> (Vec<String>, usize) {
     let database = dynamodb().await;
     let ballast = [("ballast", AttributeValue::S("x".repeat(390 * 1024)))];

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use wafer_metrics::answer::Service;
 
-use crate::setup::*;
+use crate::fixture::*;
 use testing::captured_log::{LONGEST_LINE, lines_with};
 
 /// Owns [`long_hosts`].

@@ -11,12 +11,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
 use testing::proxy::{Fault, Proxy};
 use wafer_metrics::model::host::Host;
-use wafer_metrics::model::sketch::ZERO_BUCKET;
+use wafer_metrics::model::sketch::{FINE, Sketch, ZERO_BUCKET};
 use wafer_metrics::model::summary::{Distribution, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups::{HourChange, MinuteChange, RollupWriter, Transaction};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const PATH: &str = "/v1/endpoints/metrics";
 
@@ -383,7 +383,7 @@ pub fn minute_of_traffic() -> Summary {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "bucket numbers are small")]
-fn count(distribution: &mut Distribution<6>, value: Option<f64>) {
+fn count(distribution: &mut Distribution<Sketch<FINE>>, value: Option<f64>) {
     if let Some(value) = value {
         let bucket = if value < 1e-6 { ZERO_BUCKET } else { (value.log2() * 64.0).ceil() as i32 };
         distribution.sketch.add(bucket, 1).unwrap();
@@ -401,7 +401,8 @@ fn traffic() -> Vec<Request> {
     before_end.into_iter().map(|request| Request { minute: 31 * 1440 - 1 - request.minute, ..request }).collect()
 }
 
-/// Puts minutes of the last days and hours of the month, as the refresh would have: `start` is minute 0 of the requests.
+/// Puts minutes of the last days and hours of the month, as the refresh would have: `start` is minute 0 of the
+/// requests.
 async fn put_traffic(client: &Client, requests: &[Request], start: Minute, sealed: Minute) {
     let rollups = RollupWriter::new(client.clone(), "rollups".to_owned());
     let host = Host::parse(CHAT).unwrap();

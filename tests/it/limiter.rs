@@ -6,24 +6,31 @@ use std::sync::Arc;
 use aws_sdk_dynamodb::types::AttributeValue;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use testing::dynamodb::tables::{API_KEYS, RATE_LIMITS};
 use testing::proxy::{Fault, Proxy};
-use testing::sdk_config;
 use tokio::task::JoinSet;
 use wafer_metrics::answer::Service;
+use wafer_metrics::error::chain;
+use wafer_metrics::model::api_key::KeyHash;
+use wafer_metrics::model::host::{Asked, Host};
+use wafer_metrics::model::quota;
+use wafer_metrics::model::request_id::RequestId;
+use wafer_metrics::stores::api_keys::ApiKeys;
+use wafer_metrics::stores::rate_limits::{LimitError, RateLimits};
 
-use crate::setup::*;
+use crate::fixture::*;
 
 const HELD_MS: i64 = 59_000;
 
 /// Instances of the function, each with a client of its own.
 fn instances(database: SocketAddr, count: usize) -> Vec<Arc<Service>> {
-    (0..count).map(|_| Arc::new(scrape(&client(database)))).collect()
+    (0..count).map(|_| Arc::new(scrape(&patient_client(database)))).collect()
 }
 
 /// Puts a good key that no other test uses.
 async fn new_key(database: SocketAddr, number: usize) -> String {
     let key = format!("limited-key-{number}");
-    put_key(&client(database), &key, "dedicated", &[CHAT], &[]).await;
+    put_key(&patient_client(database), &key, "dedicated", &[CHAT], &[]).await;
     key
 }
 
@@ -51,32 +58,48 @@ impl Model {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_thousand_calls_at_once_over_fifty_keys_and_four_instances_six_a_key_are_admitted() {
     let database = dynamodb().await;
-    // Clients without a limit of their own: a thousand calls at once on one machine take their time.
-    let instances: Vec<_> =
-        (0..4).map(|_| Arc::new(scrape(&aws_sdk_dynamodb::Client::new(&sdk_config(database))))).collect();
+    // The stores have no deadline: a thousand calls at once take as long as the machine does.
+    let instance = |_| {
+        let client = patient_client(database);
+        let limits = RateLimits::new(client.clone(), RATE_LIMITS.to_owned(), quota::PER_KEY, "");
+        Arc::new((ApiKeys::new(client, API_KEYS.to_owned()), limits))
+    };
+    let instances: Vec<_> = (0..4).map(instance).collect();
     let mut keys = Vec::new();
     for number in 0..50 {
         keys.push(new_key(database, number).await);
     }
     let mut calls = JoinSet::new();
     for number in 0..1_000 {
-        let (scrape, key) = (Arc::clone(&instances[number % 4]), keys[number / 4 % 50].clone());
-        // Data too old to be served: an admitted call is charged, and costs no further read.
-        let event = Event::scrape().key(&key).header("x-prometheus-scrape-timeout-seconds", "25");
-        calls.spawn(async move { (key, call(&scrape, &event, after(600_000)).await) });
+        let (instance, key) = (Arc::clone(&instances[number % 4]), keys[number / 4 % 50].clone());
+        calls.spawn(async move {
+            let hash = KeyHash::from_authorization(format!("Bearer {key}").as_bytes()).unwrap();
+            let asked = Asked::Named(vec![Host::parse(CHAT).unwrap()]);
+            let grant = instance.0.authorize(hash, asked, now()).await.unwrap();
+            let id = RequestId::from_invocation(&number.to_string());
+            (key, instance.1.admit(&grant, &id, now()).await)
+        });
     }
-    let replies = calls.join_all().await;
+    let answers = calls.join_all().await;
     for key in &keys {
-        let of_key: Vec<_> = replies.iter().filter(|(of, _)| of == key).map(|(_, reply)| reply).collect();
-        let (admitted, refused): (Vec<_>, Vec<_>) = of_key.into_iter().partition(|reply| reply.status == 502);
-        let mut left: Vec<_> = admitted.iter().map(|reply| reply.header("ratelimit")).collect();
-        left.sort_unstable();
-        assert_eq!(left, (0..6).map(|left| format!("\"per-key\";r={left};t=59")).collect::<Vec<_>>(), "{key}");
-        assert_eq!(refused.len(), 14);
-        for refused in refused {
-            assert_eq!((refused.status, refused.header("retry-after")), (429, "59"), "{}", refused.body);
-            assert_eq!(refused.header("ratelimit"), "\"per-key\";r=0;t=59");
+        let (mut left, mut refused) = (Vec::new(), 0);
+        for (_, answer) in answers.iter().filter(|(of, _)| of == key) {
+            let limit = match answer {
+                Ok(admission) => {
+                    left.push(admission.limit().remaining);
+                    admission.limit()
+                }
+                Err(LimitError::Exceeded(limit)) => {
+                    assert_eq!(limit.remaining, 0);
+                    refused += 1;
+                    *limit
+                }
+                Err(error @ LimitError::Unavailable(_)) => panic!("{}", chain(error)),
+            };
+            assert_eq!(limit.frees_in_seconds, 59);
         }
+        left.sort_unstable();
+        assert_eq!((left, refused), ((0..6).collect(), 14), "{key}");
     }
 }
 

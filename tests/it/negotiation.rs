@@ -1,6 +1,6 @@
 //! The format and the encoding of an answer.
 
-use crate::setup::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn a_caller_gets_the_format_it_asks_for() {

@@ -6,8 +6,8 @@ use serde_yaml_ng::Value;
 use testing::proxy::{Fault, Proxy};
 use wafer_metrics::answer::ROUTES;
 
+use crate::fixture::*;
 use crate::json::minute_of_traffic;
-use crate::setup::*;
 
 const MANY_KEY: &str = "key-of-twenty-one";
 

@@ -8,7 +8,7 @@ use testing::proxy::Proxy;
 use wafer_metrics::model::watermark::Watermark;
 use wafer_metrics::model::window::Minute;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 fn minute(time: &str) -> Minute {
     Minute::floor(time.parse().unwrap())
@@ -96,7 +96,7 @@ async fn every_page_of_a_query_is_read() {
             .unwrap();
     }
     let proxy = Proxy::to(database).await;
-    let reply = call(&scrape(&crate::setup::client(proxy.address)), &Event::scrape(), now()).await;
+    let reply = call(&scrape(&crate::fixture::client(proxy.address)), &Event::scrape(), now()).await;
     assert_eq!(reply.value("wafer_requests_last_24h"), Some("14"), "{}", reply.body);
     assert!(proxy.calls().iter().filter(|call| *call == "Query rollups").count() >= 6);
 }

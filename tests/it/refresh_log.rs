@@ -17,7 +17,7 @@ use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 use wafer_metrics::telemetry::metrics;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 /// The embedded-metric-format line of a run at that time.
 async fn metrics_of_run(proxy: &Proxy, now: Timestamp) -> Value {

@@ -5,7 +5,7 @@ use testing::proxy::{Fault, Proxy};
 use wafer_metrics::model::quota;
 use wafer_metrics::telemetry::metrics;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 #[tokio::test]
 async fn a_scrape_leaves_one_line_that_says_who_asked_what_and_how_long_each_step_took() {

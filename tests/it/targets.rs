@@ -3,7 +3,7 @@
 use serde_json::Value;
 use testing::proxy::Proxy;
 
-use crate::setup::*;
+use crate::fixture::*;
 
 fn targets() -> Event {
     Event::scrape().path("/v1/endpoints/metrics/targets").query("")

@@ -181,7 +181,8 @@ fn tables_cost_no_key_of_kms() {
     }
 }
 
-/// Whether a pattern lets through only characters that it names, and of those none that means more than itself in an ARN.
+/// Whether a pattern lets through only characters that it names, and of those none that means more than itself in an
+/// ARN.
 fn names_its_characters(pattern: &str) -> bool {
     let mut outside = String::new();
     for part in pattern.split_inclusive(']') {

@@ -1,9 +1,7 @@
 //! What a query that succeeded has to show.
 
-/// A query's result, and what was read for it.
 #[derive(Debug, Clone, Default)]
 pub struct Answer {
-    /// Columns and rows.
     pub result: ResultSet,
     /// What a query is billed for.
     pub scanned_bytes: u64,
@@ -18,7 +16,6 @@ pub struct ResultSet {
     pub rows: Vec<Vec<Option<String>>>,
 }
 
-/// A column's name and Athena type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResultColumn {
     /// As the query names it.

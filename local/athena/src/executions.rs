@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::Clock;
 use crate::answer::Answer;
-use crate::failure::{Cause, Failure};
+use crate::failure::{Failure, FailureKind};
 
 /// Queries beyond these wait as `QUEUED`.
 const RUNNING_AT_ONCE: usize = 4;
@@ -24,10 +24,8 @@ pub struct Executions {
     shared: Arc<Shared>,
 }
 
-/// What a client asked to run.
 #[derive(Debug, Clone, Default)]
 pub struct Submission {
-    /// SQL.
     pub query: String,
     /// A repeated token with the same query names the execution it started first.
     pub token: Option<String>,
@@ -37,16 +35,12 @@ pub struct Submission {
     pub workgroup: String,
 }
 
-/// One query and what became of it.
 #[derive(Debug)]
 pub struct Execution {
     /// A UUID.
     pub id: String,
-    /// What was asked.
     pub submission: Submission,
-    /// What has become of it so far.
     pub state: State,
-    /// When it was asked.
     pub submitted_at: Timestamp,
     /// When it stopped being `QUEUED`.
     pub began_at: Option<Timestamp>,
@@ -58,19 +52,14 @@ pub struct Execution {
 /// The states of an execution; the last three are final.
 #[derive(Debug)]
 pub enum State {
-    /// Waiting for its turn.
     Queued,
-    /// In the engine.
     Running,
-    /// Done.
     Succeeded(Answer),
     /// Given up by the engine.
     Failed(Failure),
-    /// Stopped by a client.
     Cancelled,
 }
 
-/// Why an execution cannot be named or started.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutionError {
     /// Never started, or forgotten.
@@ -98,10 +87,6 @@ impl Executions {
 
     /// Runs `job` in the background and returns the id to ask for it by; a token seen before
     /// returns the earlier id and drops `job`. A `job` that panics has failed.
-    ///
-    /// # Errors
-    ///
-    /// When the token has started another query before.
     pub fn start(
         &self,
         submission: Submission,
@@ -133,10 +118,6 @@ impl Executions {
     }
 
     /// What `view` makes of the execution.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such execution.
     pub fn read<T>(&self, id: &str, view: impl FnOnce(&Execution) -> T) -> Result<T, ExecutionError> {
         self.shared
             .known()
@@ -147,15 +128,10 @@ impl Executions {
     }
 
     /// Ends the execution; one that is finished stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such execution.
     pub fn stop(&self, id: &str) -> Result<(), ExecutionError> {
         if self.shared.update(id, Execution::cancel) { Ok(()) } else { Err(ExecutionError::NotFound(id.to_owned())) }
     }
 
-    /// Ends every execution.
     pub fn stop_all(&self) {
         let now = (self.shared.clock)();
         self.shared.known().iter_mut().for_each(|execution| execution.cancel(now));
@@ -205,7 +181,7 @@ impl Shared {
         let state = match task.join_next().await {
             Some(Ok(Ok(answer))) => State::Succeeded(answer),
             Some(Ok(Err(failure))) => State::Failed(failure),
-            Some(Err(error)) => State::Failed(Failure::new(Cause::Internal, panic_message(error))),
+            Some(Err(error)) => State::Failed(Failure::new(FailureKind::Internal, panic_message(error))),
             None => State::Cancelled,
         };
         self.update(&id, |execution, now| execution.end(state, now));

@@ -3,36 +3,28 @@
 /// A failed query's `StateChangeReason` and `AthenaError`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    cause: Cause,
+    cause: FailureKind,
     detail: String,
 }
 
-/// What a query fails of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum FailureKind {
     /// The text is not SQL, or not SQL that this engine takes.
     Syntax,
     /// The database of the query's context is another than the one served.
     SchemaNotFound,
-    /// A table is named that is not there.
     TableNotFound,
-    /// A column is named that is not there.
     ColumnNotFound,
-    /// A function is named that is not there.
     FunctionNotFound,
     /// Valid SQL that the engine does not run.
     NotSupported,
     /// A value does not fit the type it is cast to.
     InvalidCast,
-    /// A number is divided by zero.
     DivisionByZero,
     /// A file does not hold what its table declares.
     BadData,
-    /// A file cannot be read.
     CannotOpenFile,
-    /// The query holds more rows than there is memory for.
     OutOfMemory,
-    /// The engine itself.
     Internal,
 }
 
@@ -42,7 +34,7 @@ const USER: i32 = 2;
 
 impl Failure {
     /// The text of `detail` follows the cause's name in the reason.
-    pub fn new(cause: Cause, detail: impl Into<String>) -> Self {
+    pub fn new(cause: FailureKind, detail: impl Into<String>) -> Self {
         Self { cause, detail: detail.into() }
     }
 
@@ -56,7 +48,7 @@ impl Failure {
     #[must_use]
     pub fn category(&self) -> i32 {
         match self.cause {
-            Cause::CannotOpenFile | Cause::OutOfMemory | Cause::Internal => SYSTEM,
+            FailureKind::CannotOpenFile | FailureKind::OutOfMemory | FailureKind::Internal => SYSTEM,
             _ => USER,
         }
     }
@@ -65,9 +57,9 @@ impl Failure {
     #[must_use]
     pub fn error_type(&self) -> i32 {
         match self.cause {
-            Cause::OutOfMemory => 1,
-            Cause::CannotOpenFile | Cause::Internal => 200,
-            Cause::BadData => 1001,
+            FailureKind::OutOfMemory => 1,
+            FailureKind::CannotOpenFile | FailureKind::Internal => 200,
+            FailureKind::BadData => 1001,
             _ => 1000,
         }
     }
@@ -75,11 +67,11 @@ impl Failure {
     /// Whether the same query might succeed later: a file may have been replaced, memory freed.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        matches!(self.cause, Cause::CannotOpenFile | Cause::OutOfMemory)
+        matches!(self.cause, FailureKind::CannotOpenFile | FailureKind::OutOfMemory)
     }
 }
 
-impl Cause {
+impl FailureKind {
     fn name(self) -> &'static str {
         match self {
             Self::Syntax => "SYNTAX_ERROR",

@@ -24,15 +24,14 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use answer::{Answer, ResultColumn, ResultSet};
-pub use failure::{Cause, Failure};
+pub use failure::{Failure, FailureKind};
 
 use executions::{Executions, Submission};
 use protocol::{Command, Fault, Start};
 
-/// Tells the time that executions report.
+/// The time that executions report.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// What runs the queries.
 pub trait Engine: Send + Sync + 'static {
     /// Runs `query`, whose unqualified tables are looked up in `database`.
     ///
@@ -76,9 +75,6 @@ impl<E: Engine> Athena<E> {
 
     /// Answers on `listener` until the future is dropped; then running queries are ended, and
     /// connections closed as soon as they are idle.
-    ///
-    /// # Errors
-    /// When the listener cannot be served.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let athena = Arc::new(self);
         let _queries = EndQueriesOnDrop(Arc::clone(&athena));

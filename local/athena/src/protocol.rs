@@ -17,31 +17,18 @@ const QUERY_BYTES: std::ops::RangeInclusive<usize> = 1..=262_144;
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 32..=128;
 const MAX_RESULTS: usize = 1_000;
 
-/// One request, understood.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
     /// `StartQueryExecution`.
     Start(Start),
     /// `GetQueryExecution`.
-    Get {
-        /// The execution.
-        id: String,
-    },
+    Get { id: String },
     /// `GetQueryResults`.
-    Results {
-        /// The execution.
-        id: String,
-        /// What part of its result.
-        page: Page,
-    },
+    Results { id: String, page: Page },
     /// `StopQueryExecution`.
-    Stop {
-        /// The execution.
-        id: String,
-    },
+    Stop { id: String },
 }
 
-/// A query to run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Start {
     /// SQL, neither empty nor beyond Athena's limit.
@@ -84,7 +71,6 @@ impl From<ExecutionError> for Fault {
 }
 
 impl Fault {
-    /// The reply's body.
     pub fn body(&self) -> Value {
         match self {
             Self::InvalidRequest(message) => json!({
@@ -138,7 +124,7 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As Athena judges them, but for its checks of permissions, work groups and result locations.
+    /// As Athena checks them, but for its checks of permissions, work groups and result locations.
     pub fn parse(target: &str, body: &[u8]) -> Result<Self, Fault> {
         match target.strip_prefix(TARGET_PREFIX) {
             Some("StartQueryExecution") => Start::parse(decode(body)?).map(Self::Start),

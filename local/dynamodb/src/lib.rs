@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 pub use dynoxide::DynoxideError;
 
-/// Tells the time by which items expire.
+/// The time by which items expire.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A database without tables. Clones share it.
@@ -18,9 +18,6 @@ pub struct DynamoDb(dynoxide::Database);
 
 impl DynamoDb {
     /// Items expire by `clock`.
-    ///
-    /// # Errors
-    /// When the database does not start.
     pub fn new(clock: Clock) -> Result<Self, DynoxideError> {
         dynoxide::Database::memory_with_clock(Arc::new(DatabaseClock(clock))).map(Self)
     }
@@ -31,9 +28,6 @@ impl DynamoDb {
     }
 
     /// Deletes the items that have expired, which happens at no other time. Blocks.
-    ///
-    /// # Errors
-    /// When the database fails.
     pub fn delete_expired(&self) -> Result<(), DynoxideError> {
         self.0.sweep_ttl().map(|_| ())
     }

@@ -7,13 +7,9 @@ use aws_sdk_dynamodb::types::{
 };
 use thiserror::Error;
 
-/// API keys.
 pub const API_KEYS: &str = "api_keys";
-/// Rate limits.
 pub const RATE_LIMITS: &str = "rate_limits";
-/// Heartbeats.
 pub const HEARTBEATS: &str = "heartbeats";
-/// Rollups.
 pub const ROLLUPS: &str = "rollups";
 
 /// Each table with its partition key and, where it has one, its sort key.
@@ -24,7 +20,6 @@ const TABLES: [(&str, &str, Option<&str>); 4] = [
     (ROLLUPS, "endpoint", Some("period")),
 ];
 
-/// A table could not be made.
 #[derive(Debug, Error)]
 #[error("table {table} was refused")]
 pub struct TableError {
@@ -33,9 +28,6 @@ pub struct TableError {
 }
 
 /// Makes the tables that are missing.
-///
-/// # Errors
-/// When a table cannot be made.
 pub async fn create(client: &Client) -> Result<(), TableError> {
     for (table, partition, sort) in TABLES {
         create_one(client, table, partition, sort).await.map_err(|source| TableError { table, source })?;

@@ -36,8 +36,8 @@ enum Meaning {
     Timestamp,
 }
 
-/// How a column stored as `stored` is read where the table declares `declared`: the type without the annotations that do
-/// not matter. `None` where Athena refuses the file.
+/// How a column stored as `stored` is read where the table declares `declared`: the type without the annotations that
+/// do not matter. `None` where Athena refuses the file.
 pub fn taken(stored: &Type, declared: &DataType) -> Option<TypePtr> {
     if !stored.is_primitive() || stored.get_basic_info().repetition() == Repetition::REPEATED {
         return None;
@@ -109,9 +109,6 @@ fn without_annotation(stored: &Type) -> Option<TypePtr> {
 }
 
 /// The values as the table declares them.
-///
-/// # Errors
-/// When one of them does not fit.
 pub fn converted(values: &ArrayRef, declared: &DataType) -> Result<ArrayRef, ArrowError> {
     match (values.data_type(), declared) {
         (DataType::Timestamp(unit, _), DataType::Timestamp(TimeUnit::Millisecond, None)) => rounded(values, *unit),

@@ -29,44 +29,36 @@ const ROWS_PER_BATCH: usize = 8_192;
 pub enum BadData {
     /// It is not Parquet, or not all of it is there.
     #[error("Malformed Parquet file {}: {cause}", file.display())]
-    Malformed {
-        /// Its path.
-        file: PathBuf,
-        /// What the reader said.
-        cause: ParquetError,
-    },
+    Malformed { file: PathBuf, cause: ParquetError },
     /// A column is of a type that does not become the declared one.
-    #[error("Field {column}'s type {stored} in parquet file {} is incompatible with type {declared} defined in table schema", file.display())]
+    #[error(
+        "Field {column}'s type {stored} in parquet file {} \
+         is incompatible with type {declared} defined in table schema",
+        file.display()
+    )]
     Type {
-        /// Its path.
         file: PathBuf,
         /// As the file names it.
         column: String,
-        /// Its Parquet type.
         stored: String,
         /// Its type in the table.
         declared: &'static str,
     },
-    /// A value does not fit the declared type.
     #[error("Field {column} in parquet file {} holds a value that is not a valid {declared}: {cause}", file.display())]
     Value {
-        /// Its path.
         file: PathBuf,
         /// As the table names it.
         column: String,
         /// Its type in the table.
         declared: &'static str,
-        /// What the conversion said.
         cause: String,
     },
     /// A column is compressed in a way that Trino does not read.
     #[error("Field {column} in parquet file {} is compressed with {codec}, which is not supported", file.display())]
     Compression {
-        /// Its path.
         file: PathBuf,
         /// As the file names it.
         column: String,
-        /// The codec.
         codec: Compression,
     },
 }

@@ -14,11 +14,8 @@ pub enum Found {
 
 /// Everything in a folder and those below it, by name.
 ///
-/// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file under such a name and
-/// then rename it; Athena leaves out what has no bytes.
-///
-/// # Errors
-/// When a folder cannot be read.
+/// Hive leaves out names that begin with a dot or an underscore, so that a writer can finish a file under such a name
+/// and then rename it; Athena leaves out what has no bytes.
 pub fn found_below(folder: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for entry in entries(folder)? {

@@ -14,7 +14,7 @@ mod windows;
 use std::path::Path;
 use std::sync::Arc;
 
-use athena_endpoint::{Answer, Cause, Engine, Failure};
+use athena_endpoint::{Answer, Engine, Failure, FailureKind};
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SQLOptions;
@@ -43,7 +43,6 @@ pub struct DataFusion {
     database: String,
 }
 
-/// Why a [`DataFusion`] could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The folder's name cannot be made absolute, or is not a valid path.
@@ -51,10 +50,8 @@ pub enum EngineError {
     Folder {
         /// As it was given.
         folder: String,
-        /// What is wrong with it.
         reason: String,
     },
-    /// The query engine refused its settings.
     #[error("the query engine cannot be set up: {0}")]
     Settings(String),
 }
@@ -95,7 +92,7 @@ impl Engine for DataFusion {
     /// Statements that would change anything fail.
     async fn run(&self, query: &str, database: Option<&str>) -> Result<Answer, Failure> {
         if let Some(other) = database.filter(|name| !name.eq_ignore_ascii_case(&self.database)) {
-            return Err(Failure::new(Cause::SchemaNotFound, format!("Schema '{other}' does not exist")));
+            return Err(Failure::new(FailureKind::SchemaNotFound, format!("Schema '{other}' does not exist")));
         }
         self.answer(query).await.map_err(|error| failure::failure(&error))
     }

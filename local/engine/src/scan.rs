@@ -17,7 +17,6 @@ use datafusion::physical_plan::{DisplayFormatType, Partitioning};
 
 use crate::file::LogFile;
 
-/// The counter of the bytes that were read.
 pub const BYTES_SCANNED: &str = "bytes_scanned";
 
 /// Batches that may wait for whoever reads them.

@@ -1,8 +1,8 @@
 //! The request logs as a table, read from Hive-style folders of Parquet files.
 //!
-//! The engine's own listing table would list every hour to answer for two, keeps listings and statistics between queries,
-//! and takes more than Athena does. This one lists the folder anew, hour folders first, and only those whose hour the
-//! query lets through, so a file is seen by the first query after it appeared.
+//! The engine's own listing table would list every hour to answer for two, keeps listings and statistics between
+//! queries, and takes more than Athena does. This one lists the folder anew, hour folders first, and only those whose
+//! hour the query lets through, so a file is seen by the first query after it appeared.
 
 use std::fs;
 use std::io;
@@ -55,8 +55,8 @@ impl RequestLogs {
         Ok(folders.filter_map(hour_of).collect())
     }
 
-    /// The files of the hours that pass every one of `about_hours`, without the rows of which their files say that they do
-    /// not pass `others`.
+    /// The files of the hours that pass every one of `about_hours`, without the rows of which their files say that they
+    /// do not pass `others`.
     fn files(
         &self,
         state: &dyn Session,

@@ -12,7 +12,7 @@ use crate::demo::traffic::Traffic;
 use crate::hours::hour_of;
 
 /// Logs are kept for so long, and written for as long before the start: the window, its partial first hour, and some.
-const KEPT: SignedDuration = SignedDuration::from_hours(26);
+const LOGS_TTL: SignedDuration = SignedDuration::from_hours(26);
 
 /// A usual refresh opens the files of the last three hours.
 const OPENED_HOURS: i64 = 3;
@@ -36,19 +36,17 @@ pub struct Unwritten {
 }
 
 impl Demo {
-    /// Traffic of which nothing has been delivered, and what is to be [written](Demo::write_hours) of the time before `now`.
+    /// Traffic of which nothing has been delivered, and what is to be [written](Demo::write_hours) of the time before
+    /// `now`.
     #[must_use]
     pub fn new(traffic: Vec<Traffic>, folder: &Path, now: Timestamp) -> (Self, Vec<Unwritten>) {
-        let (first, last) = (hour_at(now - KEPT), hour_at(now));
+        let (first, last) = (hour_at(now - LOGS_TTL), hour_at(now));
         let hours = (0..=last.since(first)).map(|number| first.plus(number));
         let unwritten = hours.map(|hour| Unwritten { hour, to: hour.end().start().min(now) }).collect();
         (Self { traffic, folder: folder.to_owned(), delivered_to: now }, unwritten)
     }
 
     /// Writes the logs of some hours at once.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub fn write_hours(&self, hours: &[Unwritten]) -> Result<(), LogWriteError> {
         thread::scope(|threads| {
             let write = |Unwritten { hour, to }: Unwritten| self.write(WHOLE, hour.start().start(), to);
@@ -75,10 +73,10 @@ impl Demo {
         log_writer::write(&self.folder, name, rows).map(|_| ())
     }
 
-    /// Keeps the folder from growing: old hours are removed, and those that no usual refresh opens become one file each,
-    /// which is a fraction of the size of several hundred.
+    /// Keeps the folder from growing: old hours are removed, and those that no usual refresh opens become one file
+    /// each, which is a fraction of the size of several hundred.
     fn tidy(&self, now: Timestamp) -> Result<(), LogWriteError> {
-        let (oldest, opened) = (hour_at(now - KEPT), hour_at(now).plus(-OPENED_HOURS));
+        let (oldest, opened) = (hour_at(now - LOGS_TTL), hour_at(now).plus(-OPENED_HOURS));
         for folder in entries(&self.folder)? {
             let Some(hour) = folder.file_name().and_then(|name| hour_of(name.to_str()?)) else { continue };
             if hour < oldest {

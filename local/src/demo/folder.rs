@@ -19,9 +19,6 @@ pub struct DemoFolder {
 
 impl DemoFolder {
     /// Below `parent`, after removing there what runs that were killed have left.
-    ///
-    /// # Errors
-    /// When it cannot be made.
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         sweep(parent);
         let folder = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;

@@ -11,9 +11,8 @@ use crate::demo::swing::{BUSY_PERIOD_MS, swing};
 use crate::demo::traffic::{CHAT, CODE};
 
 /// How long the table keeps a heartbeat. Readers judge freshness by the time of the report, not by this.
-const KEPT: SignedDuration = SignedDuration::from_hours(1);
+const HEARTBEAT_TTL: SignedDuration = SignedDuration::from_hours(1);
 
-/// What one worker reports.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Host of the endpoint the worker serves.
@@ -58,7 +57,7 @@ pub async fn report(client: &Client, table: &str, now: Timestamp) -> Result<(), 
             .item("endpoint", AttributeValue::S(endpoint.to_owned()))
             .item("worker_id", AttributeValue::S(heartbeat.worker))
             .item("reported_at_ms", number(heartbeat.reported_at.as_millisecond()))
-            .item("expires_at", number((heartbeat.reported_at + KEPT).as_second()));
+            .item("expires_at", number((heartbeat.reported_at + HEARTBEAT_TTL).as_second()));
         for (attribute, value) in heartbeat.values {
             put = put.item(attribute, number(value));
         }

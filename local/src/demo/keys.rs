@@ -7,9 +7,6 @@ use wafer_metrics::error::Cause;
 use wafer_metrics::model::api_key::KeyHash;
 
 /// Puts all three.
-///
-/// # Errors
-/// When one cannot be put.
 pub async fn put(client: &Client) -> Result<(), Cause> {
     let all = ["chat.demo.example", "code.demo.example", "idle.demo.example"];
     for (key, kind, endpoints) in [

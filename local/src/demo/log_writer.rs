@@ -44,25 +44,12 @@ pub fn write(directory: &Path, name: &str, mut rows: Vec<Row>) -> Result<Vec<Pat
         .collect()
 }
 
-/// Why request logs could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum LogWriteError {
-    /// The system refused a folder or file.
     #[error("{}: {source}", path.display())]
-    Io {
-        /// The folder or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The rows could not be put into a file.
+    Io { path: PathBuf, source: io::Error },
     #[error("{}: {source}", path.display())]
-    Parquet {
-        /// The file.
-        path: PathBuf,
-        /// What the writer said.
-        source: ParquetError,
-    },
+    Parquet { path: PathBuf, source: ParquetError },
     /// A row was delivered before the year -9999 or after 9999.
     #[error("a row has no date: {0}")]
     Date(#[from] jiff::Error),

@@ -19,7 +19,6 @@ const CODE: (&str, &[u8]) =
 const HEADER: &str = "TIMESTAMP,ContextTokens,GeneratedTokens";
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// One call of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Milliseconds since the trace's first call.
@@ -127,55 +126,31 @@ impl Trace {
 /// Why a trace cannot be used. Each names the file, and the line where there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The file is missing, unreadable or no whole gzip stream.
     #[error("{name}: {source}")]
-    Read {
-        /// The file.
-        name: String,
-        /// What the system or the decoder said.
-        source: io::Error,
-    },
-    /// A line does not fit the format.
+    Read { name: String, source: io::Error },
     #[error("{name} line {line}: {fault}")]
     Line {
-        /// The file.
         name: String,
         /// Counted from 1, the header being the first.
         line: usize,
-        /// What is wrong with it.
         fault: LineFault,
     },
-    /// Fewer than two calls, or all at one time.
     #[error("{name}: a trace needs at least two calls at different times")]
-    NoPace {
-        /// The file.
-        name: String,
-    },
+    NoPace { name: String },
 }
 
-/// What is wrong with one line of a trace.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineFault {
-    /// The first line is not the header.
     #[error("expected the header {HEADER}")]
     Header,
-    /// The line is not UTF-8.
     #[error("not UTF-8 text")]
     Encoding,
-    /// Not three fields.
     #[error("expected 3 fields, found {0}")]
     Fields(usize),
-    /// The time cannot be read.
     #[error("TIMESTAMP is not a time such as 2023-11-16 18:15:46.6805900: {0:?}")]
     Time(String),
-    /// A count cannot be read.
     #[error("{column} is not a whole number from 0 to 4294967295: {text:?}")]
-    Tokens {
-        /// The column's name.
-        column: &'static str,
-        /// What stands there.
-        text: String,
-    },
+    Tokens { column: &'static str, text: String },
 }
 
 struct Arrival {

@@ -1,12 +1,13 @@
 //! Demo traffic: what the request log of an endpoint would hold, had a trace been replayed on it since 1970.
 //!
-//! A pure function of absolute time. Repetition *k* of the trace starts *k* periods after the epoch, each call arrives at
-//! its time in the trace, and what became of it is drawn from a generator seeded by endpoint, repetition and call. So any two
-//! runs, and any two ways of cutting time into ranges, agree on every row. What is drawn:
+//! A pure function of absolute time. Repetition *k* of the trace starts *k* periods after the epoch, each call arrives
+//! at its time in the trace, and what became of it is drawn from a generator seeded by endpoint, repetition and call.
+//! So any two runs, and any two ways of cutting time into ranges, agree on every row. What is drawn:
 //!
 //! - how the call was served: see [`Service`];
 //! - when the log delivered the row: usually 5 to 50 s after it ended, one in 2,000 late by 1 to 9 minutes;
-//! - one row in 1,000 is delivered a second time, 52 to 290 s after it ended and so perhaps in the next hour's partition.
+//! - one row in 1,000 is delivered a second time, 52 to 290 s after it ended and so perhaps in the next hour's
+//!   partition.
 
 mod rng;
 mod service;
@@ -20,18 +21,14 @@ use rng::Draws;
 use service::Pace;
 pub use service::{CHAT, CODE, Service};
 
-/// One request in the log.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Row {
     /// The number in [`Row::request_id`].
     pub id: u64,
     /// Host of the endpoint, lower case.
     pub endpoint: &'static str,
-    /// Name of the model behind it.
     pub model: &'static str,
-    /// HTTP status of the answer.
     pub status_code: i32,
-    /// Whether the caller asked for a stream.
     pub is_streaming: bool,
     /// When the last byte left, Unix milliseconds.
     pub ended_at_ms: i64,
@@ -39,9 +36,7 @@ pub struct Row {
     pub ttft_ms: Option<f64>,
     /// Milliseconds from the call to its last byte.
     pub total_latency_ms: f64,
-    /// Tokens of the prompt.
     pub input_tokens: i64,
-    /// Tokens sent back.
     pub output_tokens: i64,
     /// Tokens of the prompt that came from the prompt cache.
     pub cache_read_tokens: i64,
@@ -69,20 +64,19 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The traffic that `trace` makes on the endpoint of `service`.
     #[must_use]
     pub fn new(service: Service, trace: Trace) -> Self {
         let loads = loads(&trace);
         Self { service, trace, loads }
     }
 
-    /// The endpoint it is of.
     #[must_use]
     pub const fn endpoint(&self) -> &'static str {
         self.service.endpoint
     }
 
-    /// The rows delivered in `[from, to)`, second copies included, by time of arrival of their calls. To the millisecond.
+    /// The rows delivered in `[from, to)`, second copies included, by time of arrival of their calls. To the
+    /// millisecond.
     ///
     /// What a log pipeline writes: whole hours to fill the past, then one range after the other as time goes on.
     #[must_use]
@@ -121,7 +115,7 @@ impl Traffic {
     }
 
     fn request(&self, start_ms: i64, repetition: i64, index: usize, call: &Call) -> (Row, Option<Row>) {
-        let mut draws = Draws::of(self.service.endpoint, repetition, index);
+        let mut draws = Draws::new(self.service.endpoint, repetition, index);
         let id = draws.bits();
         let arrived_ms = start_ms + call.offset_ms;
         let outcome = self.service.serve(call, Pace::at(arrived_ms, self.loads[index]), &mut draws);

@@ -31,20 +31,20 @@ const ENDLESS: &str = "SELECT count(*) FROM generate_series(1, 1000000000000) WH
 
 pub type Cells<'a> = Vec<Vec<Option<&'a str>>>;
 
-pub struct Stack {
+pub struct Fixture {
     folder: TempDir,
     address: std::net::SocketAddr,
     client: Client,
     server: JoinHandle<()>,
 }
 
-impl Drop for Stack {
+impl Drop for Fixture {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-impl Stack {
+impl Fixture {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = DataFusion::new(&folder.path().join("logs"), "wafer", "request_logs").unwrap();
@@ -226,7 +226,7 @@ pub fn write_parquet(path: &Path, batch: &RecordBatch, rows_per_group: Option<us
 const COUNT: &str = "SELECT count(*) FROM request_logs";
 
 /// Every kind of row that [`MINUTES`] tells apart.
-fn write_rows_of_every_kind(stack: &Stack) {
+fn write_rows_of_every_kind(fixture: &Fixture) {
     let first = Row {
         request_id: Some("r1"),
         endpoint: "chat.demo.example",
@@ -243,7 +243,7 @@ fn write_rows_of_every_kind(stack: &Stack) {
         change(&mut row);
         row
     };
-    stack.write(
+    fixture.write(
         "2026-11-24-20",
         "a.parquet",
         &[
@@ -297,7 +297,7 @@ fn write_rows_of_every_kind(stack: &Stack) {
             row(Some("no name"), |row| row.endpoint = ""),
         ],
     );
-    stack.write(
+    fixture.write(
         "2026-11-24-19",
         "b.parquet",
         &[
@@ -312,19 +312,20 @@ fn write_rows_of_every_kind(stack: &Stack) {
             }),
         ],
     );
-    stack.write("2026-11-24-18", "c.parquet", &[row(Some("a folder too early"), |_| ())]);
-    stack.write("2026-11-24-21", "d.parquet", &[row(Some("a folder too late"), |_| ())]);
+    fixture.write("2026-11-24-18", "c.parquet", &[row(Some("a folder too early"), |_| ())]);
+    fixture.write("2026-11-24-21", "d.parquet", &[row(Some("a folder too late"), |_| ())]);
 }
 
 #[tokio::test]
 async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
-    let stack = Stack::start().await;
-    write_rows_of_every_kind(&stack);
+    let fixture = Fixture::start().await;
+    write_rows_of_every_kind(&fixture);
 
-    let result = stack.result(MINUTES).await;
+    let result = fixture.result(MINUTES).await;
 
     let header = "endpoint minute status_codes status_counts input_tokens output_tokens cache_read_tokens \
-        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts speed_buckets speed_counts";
+        ttft_sum duration_sum speed_sum ttft_buckets ttft_counts duration_buckets duration_counts \
+        speed_buckets speed_counts";
     let rows = [
         // r1, r2, r3 and four rows without an id. TTFT 0 and 0.5 s, duration 1 and 2 s, 50 tokens/s.
         "chat.demo.example | 2026-11-24 20:05:00.000 | [0, 200, 302, 404, 500] | [1, 2, 1, 2, 1] | 55 | 600 | 0 \
@@ -356,7 +357,7 @@ async fn the_query_of_the_refresh_answers_as_computed_by_hand() {
 
 #[tokio::test]
 async fn endpoints_beyond_the_busiest_are_counted_together() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let row = |endpoint, ended_at| Row { endpoint, ended_at: Some(ended_at), ..Row::default() };
     let early = "2026-11-24T20:03:00";
     let rows = [
@@ -370,7 +371,7 @@ async fn endpoints_beyond_the_busiest_are_counted_together() {
         row("no name", early),
         row("no name", early),
     ];
-    stack.write("2026-11-24-20", "a.parquet", &rows);
+    fixture.write("2026-11-24-20", "a.parquet", &rows);
     assert!(MINUTES.contains(" <= 20000 "));
     for (busiest, expected) in [
         ("4", vec!["a.example 1", "b.example 1", "b.example 1", "c.example 1", "c.example 1", "d.example 1", "- 3"]),
@@ -378,7 +379,7 @@ async fn endpoints_beyond_the_busiest_are_counted_together() {
         ("1", vec!["b.example 1", "b.example 1", "- 7"]),
         ("0", vec!["- 9"]),
     ] {
-        let result = stack.result(&MINUTES.replace(" <= 20000 ", &format!(" <= {busiest} "))).await;
+        let result = fixture.result(&MINUTES.replace(" <= 20000 ", &format!(" <= {busiest} "))).await;
         let rows: Vec<String> = cells(&result)[1..]
             .iter()
             .map(|row| format!("{} {}", row[0].unwrap_or("-"), row[3].unwrap().trim_matches(['[', ']'])))
@@ -389,67 +390,80 @@ async fn endpoints_beyond_the_busiest_are_counted_together() {
 
 #[tokio::test]
 async fn trinos_functions_mean_what_they_mean_in_trino() {
-    let stack = Stack::start().await;
-    stack
+    let fixture = Fixture::start().await;
+    fixture
         .answers(
             "SELECT translate('a.b-c', 'abc.', ''), length('hôte'), lower('ÄB'),
-               log2(8e0), ceil(1.2e0), CAST(ceil(-63.5e0) AS integer), date_trunc('hour', TIMESTAMP '2026-11-24 10:59:59'),
+               log2(8e0), ceil(1.2e0), CAST(ceil(-63.5e0) AS integer),
+               date_trunc('hour', TIMESTAMP '2026-11-24 10:59:59'),
                7 / 2, 1e0 / 8, 1 = 1, CAST(NULL AS varchar)",
-            vec![texts(&["-", "4", "äb", "3.0", "2.0", "-63", "2026-11-24 10:00:00.000", "3", "0.125", "true", "NULL"])],
+            vec![texts(&[
+                "-",
+                "4",
+                "äb",
+                "3.0",
+                "2.0",
+                "-63",
+                "2026-11-24 10:00:00.000",
+                "3",
+                "0.125",
+                "true",
+                "NULL",
+            ])],
         )
         .await;
-    stack
+    fixture
         .answers(
             "SELECT n FROM (VALUES (1), (NULL), (2)) AS t(n) ORDER BY n DESC",
             vec![texts(&["2"]), texts(&["1"]), texts(&["NULL"])],
         )
         .await;
-    stack.answers("SELECT array_agg(n) FROM (VALUES (1), (NULL)) AS t(n)", vec![texts(&["[1, null]"])]).await;
+    fixture.answers("SELECT array_agg(n) FROM (VALUES (1), (NULL)) AS t(n)", vec![texts(&["[1, null]"])]).await;
 }
 
 #[tokio::test]
 async fn the_table_goes_by_its_qualified_names_too() {
-    let stack = Stack::start().await;
-    stack.write("2026-11-24-20", "a.parquet", &[Row::default()]);
+    let fixture = Fixture::start().await;
+    fixture.write("2026-11-24-20", "a.parquet", &[Row::default()]);
     for name in ["wafer.request_logs", "\"wafer\".\"request_logs\"", "AwsDataCatalog.wafer.REQUEST_LOGS"] {
-        stack.answers(&format!("SELECT count(*) FROM {name}"), vec![texts(&["1"])]).await;
+        fixture.answers(&format!("SELECT count(*) FROM {name}"), vec![texts(&["1"])]).await;
     }
 }
 
 #[tokio::test]
 async fn a_page_starts_with_the_header_only_the_first_time() {
-    let stack = Stack::start().await;
-    let execution = stack.finish("SELECT * FROM (VALUES (1), (2), (3), (4)) AS t(n) ORDER BY n").await;
+    let fixture = Fixture::start().await;
+    let execution = fixture.finish("SELECT * FROM (VALUES (1), (2), (3), (4)) AS t(n) ORDER BY n").await;
     let id = execution.query_execution_id().unwrap();
 
-    let first = stack.page(id, Some(2), None).await;
+    let first = fixture.page(id, Some(2), None).await;
     assert_eq!(cells(&first), [[Some("n")], [Some("1")]]);
-    let second = stack.page(id, Some(2), first.next_token).await;
+    let second = fixture.page(id, Some(2), first.next_token).await;
     assert_eq!(cells(&second), [[Some("2")], [Some("3")]]);
-    let third = stack.page(id, Some(2), second.next_token).await;
+    let third = fixture.page(id, Some(2), second.next_token).await;
     assert_eq!(cells(&third), [[Some("4")]]);
     assert_eq!(third.next_token, None);
 }
 
 #[tokio::test]
 async fn a_page_holds_a_thousand_rows_and_no_more() {
-    let stack = Stack::start().await;
-    let execution = stack.finish("SELECT value FROM generate_series(1, 1000)").await;
+    let fixture = Fixture::start().await;
+    let execution = fixture.finish("SELECT value FROM generate_series(1, 1000)").await;
     let id = execution.query_execution_id().unwrap();
 
-    let first = stack.page(id, None, None).await;
+    let first = fixture.page(id, None, None).await;
     assert_eq!(cells(&first).len(), 1000);
-    let second = stack.page(id, None, first.next_token).await;
+    let second = fixture.page(id, None, first.next_token).await;
     assert_eq!(cells(&second), [[Some("1000")]]);
     assert_eq!(second.next_token, None);
 
     for size in [0, 1001] {
-        let request = stack.client.get_query_results().query_execution_id(id);
+        let request = fixture.client.get_query_results().query_execution_id(id);
         let error = request.max_results(size).send().await.unwrap_err();
         assert_eq!(code_and_message(&error), ("InvalidRequestException", "MaxResults must be from 1 to 1000"));
     }
     for token in ["1001", "x"] {
-        let request = stack.client.get_query_results().query_execution_id(id);
+        let request = fixture.client.get_query_results().query_execution_id(id);
         let error = request.next_token(token).send().await.unwrap_err();
         assert_eq!(code_and_message(&error), ("InvalidRequestException", "NextToken is invalid"));
     }
@@ -457,22 +471,22 @@ async fn a_page_holds_a_thousand_rows_and_no_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_query_is_cancelled() {
-    let stack = Stack::start().await;
-    let id = stack.begin(ENDLESS).await;
-    stack.reaches(&id, &[QueryExecutionState::Running]).await;
-    let request = stack.client.get_query_results().query_execution_id(&id);
+    let fixture = Fixture::start().await;
+    let id = fixture.begin(ENDLESS).await;
+    fixture.reaches(&id, &[QueryExecutionState::Running]).await;
+    let request = fixture.client.get_query_results().query_execution_id(&id);
     let error = request.send().await.unwrap_err();
     assert_eq!(
         code_and_message(&error),
         ("InvalidRequestException", "Query has not yet finished. Current state: RUNNING")
     );
 
-    stack.client.stop_query_execution().query_execution_id(&id).send().await.unwrap();
+    fixture.client.stop_query_execution().query_execution_id(&id).send().await.unwrap();
 
-    let execution = stack.execution(&id).await;
+    let execution = fixture.execution(&id).await;
     assert_eq!(state(&execution), QueryExecutionState::Cancelled);
     assert!(execution.status().unwrap().completion_date_time().is_some());
-    let request = stack.client.get_query_results().query_execution_id(&id);
+    let request = fixture.client.get_query_results().query_execution_id(&id);
     let error = request.send().await.unwrap_err();
     assert_eq!(
         code_and_message(&error),
@@ -482,29 +496,29 @@ async fn a_stopped_query_is_cancelled() {
 
 #[tokio::test]
 async fn stopping_a_finished_query_changes_nothing() {
-    let stack = Stack::start().await;
-    let execution = stack.finish("SELECT 1").await;
+    let fixture = Fixture::start().await;
+    let execution = fixture.finish("SELECT 1").await;
     let id = execution.query_execution_id().unwrap();
-    stack.client.stop_query_execution().query_execution_id(id).send().await.unwrap();
-    assert_eq!(stack.execution(id).await, execution);
+    fixture.client.stop_query_execution().query_execution_id(id).send().await.unwrap();
+    assert_eq!(fixture.execution(id).await, execution);
     assert_eq!(state(&execution), QueryExecutionState::Succeeded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_runs_on_after_the_server_was_dropped() {
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    let stack = Stack::start().await;
-    let mut idle = TcpStream::connect(stack.address).await.unwrap();
+    let fixture = Fixture::start().await;
+    let mut idle = TcpStream::connect(fixture.address).await.unwrap();
     // By hand, as the AWS client has tasks of its own.
     let query = format!(r#"{{"QueryString":"{ENDLESS}"}}"#);
-    let started = stack.post("AmazonAthena.StartQueryExecution", &query).await;
+    let started = fixture.post("AmazonAthena.StartQueryExecution", &query).await;
     let id = started.rsplit('"').nth(1).unwrap();
     let get = format!(r#"{{"QueryExecutionId":"{id}"}}"#);
-    let running = async { while !stack.post("AmazonAthena.GetQueryExecution", &get).await.contains("RUNNING") {} };
+    let running = async { while !fixture.post("AmazonAthena.GetQueryExecution", &get).await.contains("RUNNING") {} };
     tokio::time::timeout(Duration::from_secs(30), running).await.unwrap();
     assert!(alive() > 1);
 
-    stack.server.abort();
+    fixture.server.abort();
 
     let ended = async {
         while alive() > 0 {
@@ -513,53 +527,53 @@ async fn nothing_runs_on_after_the_server_was_dropped() {
         assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
-    assert!(TcpStream::connect(stack.address).await.is_err());
+    assert!(TcpStream::connect(fixture.address).await.is_err());
 }
 
 #[tokio::test]
 async fn a_missing_folder_is_an_empty_table() {
-    let stack = Stack::start().await;
-    stack.answers(COUNT, vec![texts(&["0"])]).await;
-    stack.answers("SELECT hour, endpoint FROM request_logs", vec![]).await;
-    stack.answers(MINUTES, vec![]).await;
+    let fixture = Fixture::start().await;
+    fixture.answers(COUNT, vec![texts(&["0"])]).await;
+    fixture.answers("SELECT hour, endpoint FROM request_logs", vec![]).await;
+    fixture.answers(MINUTES, vec![]).await;
 }
 
 #[tokio::test]
 async fn new_files_are_seen_by_the_next_query() {
-    let stack = Stack::start().await;
-    stack.write("2026-11-24-20", "a.parquet", &[Row::default()]);
-    stack.answers(COUNT, vec![texts(&["1"])]).await;
-    stack.write("2026-11-24-20", "b.parquet", &[Row::default()]);
-    stack.write("2026-11-24-21", "a.parquet", &[Row::default()]);
-    stack.answers(COUNT, vec![texts(&["3"])]).await;
+    let fixture = Fixture::start().await;
+    fixture.write("2026-11-24-20", "a.parquet", &[Row::default()]);
+    fixture.answers(COUNT, vec![texts(&["1"])]).await;
+    fixture.write("2026-11-24-20", "b.parquet", &[Row::default()]);
+    fixture.write("2026-11-24-21", "a.parquet", &[Row::default()]);
+    fixture.answers(COUNT, vec![texts(&["3"])]).await;
     // A file that is replaced in place is as new as one that was not there.
-    stack.write("2026-11-24-20", "a.parquet", &[Row::default(), Row::default()]);
-    stack.answers(COUNT, vec![texts(&["4"])]).await;
-    fs::remove_file(stack.hour("2026-11-24-20").join("b.parquet")).unwrap();
-    stack.answers(COUNT, vec![texts(&["3"])]).await;
+    fixture.write("2026-11-24-20", "a.parquet", &[Row::default(), Row::default()]);
+    fixture.answers(COUNT, vec![texts(&["4"])]).await;
+    fs::remove_file(fixture.hour("2026-11-24-20").join("b.parquet")).unwrap();
+    fixture.answers(COUNT, vec![texts(&["3"])]).await;
 }
 
 #[tokio::test]
 async fn files_still_being_written_are_left_out() {
-    let stack = Stack::start().await;
-    stack.write("2026-11-24-20", "a.parquet", &[Row::default()]);
-    stack.write("2026-11-24-20", "no-rows.parquet", &[]);
-    let hour = stack.hour("2026-11-24-20");
+    let fixture = Fixture::start().await;
+    fixture.write("2026-11-24-20", "a.parquet", &[Row::default()]);
+    fixture.write("2026-11-24-20", "no-rows.parquet", &[]);
+    let hour = fixture.hour("2026-11-24-20");
     for name in [".b.parquet", "_b.parquet", "_SUCCESS"] {
         fs::write(hour.join(name), "half a file").unwrap();
     }
     fs::write(hour.join("no-bytes.parquet"), "").unwrap();
-    fs::write(stack.folder.path().join("logs/stray.parquet"), "no hour").unwrap();
-    stack.answers(COUNT, vec![texts(&["1"])]).await;
+    fs::write(fixture.folder.path().join("logs/stray.parquet"), "no hour").unwrap();
+    fixture.answers(COUNT, vec![texts(&["1"])]).await;
 }
 
 #[tokio::test]
 async fn only_the_hours_asked_for_are_read() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     for hour in ["2026-11-24-19", "2026-11-24-20", "2026-11-24-21"] {
-        stack.write(hour, "a.parquet", &[Row::default()]);
+        fixture.write(hour, "a.parquet", &[Row::default()]);
     }
-    fs::write(stack.hour("2026-11-24-22").join("a.parquet"), "no Parquet").unwrap();
+    fs::write(fixture.hour("2026-11-24-22").join("a.parquet"), "no Parquet").unwrap();
     let count = |condition| format!("SELECT count(*) FROM request_logs WHERE {condition}");
     for (condition, rows) in [
         ("hour BETWEEN '2026-11-24-20' AND '2026-11-24-21'", "2"),
@@ -570,35 +584,36 @@ async fn only_the_hours_asked_for_are_read() {
         ("hour IS NULL", "0"),
         ("hour = '2026-11-24-23'", "0"),
     ] {
-        stack.answers(&count(condition), vec![texts(&[rows])]).await;
+        fixture.answers(&count(condition), vec![texts(&[rows])]).await;
     }
-    stack
+    fixture
         .answers(
             "SELECT hour FROM request_logs WHERE hour <= '2026-11-24-20' ORDER BY hour",
             vec![texts(&["2026-11-24-19"]), texts(&["2026-11-24-20"])],
         )
         .await;
 
-    let execution = stack.finish(COUNT).await;
+    let execution = fixture.finish(COUNT).await;
     assert!(reason(&execution).unwrap().starts_with("HIVE_BAD_DATA: "));
 }
 
 #[tokio::test]
 async fn row_groups_outside_the_time_range_are_not_scanned() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let at = |ended_at| Row { ended_at: Some(ended_at), ..Row::default() };
     let rows = [vec![at("2026-11-24T20:00:00"); 5_000], vec![at("2026-11-24T20:30:00"); 5_000]].concat();
-    let path = stack.hour("2026-11-24-20").join("a.parquet");
+    let path = fixture.hour("2026-11-24-20").join("a.parquet");
     write_parquet(&path, &batch(&rows), Some(5_000));
     let sum = |from| {
         format!(
-            "SELECT count(request_id), count(endpoint), count(model) FROM request_logs WHERE ended_at >= TIMESTAMP '{from}'"
+            "SELECT count(request_id), count(endpoint), count(model) FROM request_logs \
+             WHERE ended_at >= TIMESTAMP '{from}'"
         )
     };
 
-    let all = scanned(&stack.finish(&sum("2026-11-24 20:00:00")).await);
-    let half = scanned(&stack.finish(&sum("2026-11-24 20:15:00")).await);
-    let none = scanned(&stack.finish(&sum("2026-11-24 20:45:00")).await);
+    let all = scanned(&fixture.finish(&sum("2026-11-24 20:00:00")).await);
+    let half = scanned(&fixture.finish(&sum("2026-11-24 20:15:00")).await);
+    let none = scanned(&fixture.finish(&sum("2026-11-24 20:45:00")).await);
 
     let size = i64::try_from(fs::metadata(&path).unwrap().len()).unwrap();
     assert!(none < half && half < all, "{none} {half} {all}");
@@ -607,27 +622,27 @@ async fn row_groups_outside_the_time_range_are_not_scanned() {
 
 #[tokio::test]
 async fn a_missing_column_reads_as_null() {
-    let stack = Stack::start().await;
-    stack.write("2026-11-24-20", "new.parquet", &[Row { endpoint: "new", input_tokens: Some(3), ..Row::default() }]);
+    let fixture = Fixture::start().await;
+    fixture.write("2026-11-24-20", "new.parquet", &[Row { endpoint: "new", input_tokens: Some(3), ..Row::default() }]);
     let old = RecordBatch::try_from_iter([
         ("endpoint", column(StringArray::from(vec!["old"]))),
         ("forgotten", column(Int64Array::from(vec![1]))),
     ])
     .unwrap();
-    write_parquet(&stack.hour("2026-11-24-20").join("old.parquet"), &old, None);
-    stack
+    write_parquet(&fixture.hour("2026-11-24-20").join("old.parquet"), &old, None);
+    fixture
         .answers(
             "SELECT endpoint, input_tokens, ended_at FROM request_logs WHERE ended_at IS NULL ORDER BY endpoint",
             vec![texts(&["new", "3", "NULL"]), texts(&["old", "NULL", "NULL"])],
         )
         .await;
-    let execution = stack.finish("SELECT forgotten FROM request_logs").await;
+    let execution = fixture.finish("SELECT forgotten FROM request_logs").await;
     assert_eq!(reason(&execution), Some("COLUMN_NOT_FOUND: Column 'forgotten' cannot be resolved"));
 }
 
 #[tokio::test]
 async fn an_sql_error_fails_the_query_with_athenas_reason() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     for (sql, reason_start) in [
         ("SELEC 1", "SYNTAX_ERROR: "),
         ("SELECT 1; SELECT 2", "NOT_SUPPORTED: "),
@@ -640,7 +655,7 @@ async fn an_sql_error_fails_the_query_with_athenas_reason() {
         ("CREATE TABLE t AS SELECT 1", "SYNTAX_ERROR: "),
         ("SET a = 1", "SYNTAX_ERROR: "),
     ] {
-        let execution = stack.finish(sql).await;
+        let execution = fixture.finish(sql).await;
         assert_eq!(state(&execution), QueryExecutionState::Failed, "{sql}");
         let told = reason(&execution).unwrap();
         assert!(told.starts_with(reason_start), "{sql}: {told}");
@@ -649,44 +664,44 @@ async fn an_sql_error_fails_the_query_with_athenas_reason() {
         assert_eq!(error.error_message(), Some(told), "{sql}");
 
         let id = execution.query_execution_id().unwrap();
-        let error = stack.client.get_query_results().query_execution_id(id).send().await.unwrap_err();
+        let error = fixture.client.get_query_results().query_execution_id(id).send().await.unwrap_err();
         assert_eq!(
             code_and_message(&error),
             ("InvalidRequestException", "Query did not finish successfully. Final query state: FAILED")
         );
     }
-    stack.answers(COUNT, vec![texts(&["0"])]).await;
+    fixture.answers(COUNT, vec![texts(&["0"])]).await;
 }
 
 #[tokio::test]
 async fn an_unknown_database_fails_the_query() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let context = QueryExecutionContext::builder().database("elsewhere").build();
-    let request = stack.client.start_query_execution().query_string("SELECT 1");
+    let request = fixture.client.start_query_execution().query_string("SELECT 1");
     let started = request.query_execution_context(context).send().await.unwrap();
-    let execution = stack.reaches(started.query_execution_id().unwrap(), &[QueryExecutionState::Failed]).await;
+    let execution = fixture.reaches(started.query_execution_id().unwrap(), &[QueryExecutionState::Failed]).await;
     assert_eq!(reason(&execution), Some("SCHEMA_NOT_FOUND: Schema 'elsewhere' does not exist"));
 }
 
 #[tokio::test]
 async fn a_token_starts_one_query_however_often_it_is_sent() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let token = "a-token-of-at-least-thirty-two-characters";
-    let start = |sql| stack.client.start_query_execution().query_string(sql).client_request_token(token).send();
+    let start = |sql| fixture.client.start_query_execution().query_string(sql).client_request_token(token).send();
     let first = start("SELECT 1").await.unwrap().query_execution_id;
     assert!(first.is_some());
     assert_eq!(start("SELECT 1").await.unwrap().query_execution_id, first);
     let error = start("SELECT 2").await.unwrap_err();
     assert_eq!(code_and_message(&error), ("InvalidRequestException", "Idempotent parameters do not match"));
-    assert_ne!(Some(stack.begin("SELECT 1").await), first);
+    assert_ne!(Some(fixture.begin("SELECT 1").await), first);
 }
 
 #[tokio::test]
 async fn an_execution_tells_its_times_and_what_it_scanned() {
-    let stack = Stack::start().await;
-    stack.write("2026-11-24-20", "a.parquet", &[Row::default()]);
+    let fixture = Fixture::start().await;
+    fixture.write("2026-11-24-20", "a.parquet", &[Row::default()]);
     let earliest = jiff::Timestamp::now().as_millisecond();
-    let execution = stack.finish("SELECT endpoint FROM request_logs").await;
+    let execution = fixture.finish("SELECT endpoint FROM request_logs").await;
     let latest = jiff::Timestamp::now().as_millisecond();
     let status = execution.status().unwrap();
     let submitted = status.submission_date_time().unwrap().to_millis().unwrap();
@@ -697,15 +712,15 @@ async fn an_execution_tells_its_times_and_what_it_scanned() {
     let total = statistics.total_execution_time_in_millis().unwrap();
     assert!(engine <= total && total <= latest - earliest + 1);
     assert!(scanned(&execution) > 0);
-    assert_eq!(scanned(&stack.finish("SELECT 1").await), 0);
+    assert_eq!(scanned(&fixture.finish("SELECT 1").await), 0);
 }
 
 #[tokio::test]
 async fn an_unknown_id_is_not_found() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let message = "QueryExecution nobody was not found";
     let expected = ("InvalidRequestException", message);
-    let client = &stack.client;
+    let client = &fixture.client;
     let error = client.get_query_execution().query_execution_id("nobody").send().await.unwrap_err();
     assert_eq!(code_and_message(&error), expected);
     let error = client.get_query_results().query_execution_id("nobody").send().await.unwrap_err();
@@ -716,7 +731,7 @@ async fn an_unknown_id_is_not_found() {
 
 #[tokio::test]
 async fn a_faulty_request_is_refused_in_athenas_form() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     for (operation, body, reply_end) in [
         (
             "AmazonAthena.GetQueryExecution",
@@ -749,7 +764,7 @@ async fn a_faulty_request_is_refused_in_athenas_form() {
             r#"{"AthenaErrorCode":"INVALID_INPUT","Message":"ClientRequestToken must have 32 to 128 characters","__type":"InvalidRequestException"}"#,
         ),
     ] {
-        let reply = stack.post(operation, body).await;
+        let reply = fixture.post(operation, body).await;
         assert!(reply.starts_with("HTTP/1.1 400 "), "{reply}");
         assert!(reply.contains("content-type: application/x-amz-json-1.1"), "{reply}");
         assert!(reply.ends_with(reply_end), "{reply}");

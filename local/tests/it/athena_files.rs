@@ -17,7 +17,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use datafusion::parquet::file::writer::SerializedFileWriter;
 use datafusion::parquet::schema::parser::parse_message_type;
 
-use crate::athena::{Stack, column, millis, reason, texts, write_parquet};
+use crate::athena::{Fixture, column, millis, reason, texts, write_parquet};
 
 const HOUR: &str = "2026-11-24-20";
 
@@ -27,12 +27,12 @@ fn only(name: &str, values: ArrayRef) -> RecordBatch {
 
 /// What a file of one column of these values answers.
 async fn read(name: &str, values: ArrayRef) -> Result<Vec<String>, String> {
-    let stack = Stack::start().await;
-    write_parquet(&stack.hour(HOUR).join("other.parquet"), &only(name, values), None);
-    stack.column(name).await
+    let fixture = Fixture::start().await;
+    write_parquet(&fixture.hour(HOUR).join("other.parquet"), &only(name, values), None);
+    fixture.column(name).await
 }
 
-impl Stack {
+impl Fixture {
     async fn column(&self, name: &str) -> Result<Vec<String>, String> {
         let execution = self.finish(&format!("SELECT {name} FROM request_logs")).await;
         match reason(&execution) {
@@ -115,16 +115,16 @@ async fn a_value_that_does_not_fit_is_refused_naming_file_and_column() {
 
 #[tokio::test]
 async fn a_column_that_is_not_asked_for_refuses_nothing() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let batch = RecordBatch::try_from_iter([
         ("endpoint", column(StringArray::from(vec!["a.example"]))),
         ("status_code", column(StringArray::from(vec!["200"]))),
         ("labels", column(ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)])]))),
     ]);
-    write_parquet(&stack.hour(HOUR).join("a.parquet"), &batch.unwrap(), None);
-    assert_eq!(stack.column("endpoint").await.as_deref(), Ok(["a.example".to_owned()].as_slice()));
-    stack.answers("SELECT count(*) FROM request_logs", vec![texts(&["1"])]).await;
-    assert!(stack.column("status_code").await.is_err());
+    write_parquet(&fixture.hour(HOUR).join("a.parquet"), &batch.unwrap(), None);
+    assert_eq!(fixture.column("endpoint").await.as_deref(), Ok(["a.example".to_owned()].as_slice()));
+    fixture.answers("SELECT count(*) FROM request_logs", vec![texts(&["1"])]).await;
+    assert!(fixture.column("status_code").await.is_err());
 }
 
 #[tokio::test]
@@ -136,18 +136,18 @@ async fn a_column_is_found_in_any_case_and_in_any_place_and_of_two_the_first_cou
         (["Endpoint", "endpoint"], "first"),
         (["end_point", "model"], "NULL"),
     ] {
-        let stack = Stack::start().await;
+        let fixture = Fixture::start().await;
         let values = ["first", "second"].map(|value| column(StringArray::from(vec![value])));
         let batch = RecordBatch::try_from_iter(names.into_iter().zip(values)).unwrap();
-        write_parquet(&stack.hour(HOUR).join("a.parquet"), &batch, None);
-        assert_eq!(stack.column("endpoint").await.as_deref(), Ok([expected.to_owned()].as_slice()), "{names:?}");
+        write_parquet(&fixture.hour(HOUR).join("a.parquet"), &batch, None);
+        assert_eq!(fixture.column("endpoint").await.as_deref(), Ok([expected.to_owned()].as_slice()), "{names:?}");
     }
 }
 
 #[tokio::test]
 async fn files_of_any_name_are_read_in_folders_below_too_but_for_hidden_ones() {
-    let stack = Stack::start().await;
-    let hour = stack.hour(HOUR);
+    let fixture = Fixture::start().await;
+    let hour = fixture.hour(HOUR);
     let names = [
         "part-0",
         "a.snappy",
@@ -164,7 +164,7 @@ async fn files_of_any_name_are_read_in_folders_below_too_but_for_hidden_ones() {
         fs::create_dir_all(hour.join(name).parent().unwrap()).unwrap();
         write_parquet(&hour.join(name), &only("endpoint", column(StringArray::from(vec![name]))), None);
     }
-    stack
+    fixture
         .answers(
             "SELECT endpoint FROM request_logs ORDER BY endpoint",
             ["a.json", "a.parquet.gz", "a.snappy", "below/a", "below/deeper/a", "part-0"]
@@ -176,24 +176,24 @@ async fn files_of_any_name_are_read_in_folders_below_too_but_for_hidden_ones() {
 
 #[tokio::test]
 async fn a_file_that_is_cut_or_is_not_parquet_is_refused_by_name() {
-    let stack = Stack::start().await;
-    let path = stack.hour(HOUR).join("odd");
+    let fixture = Fixture::start().await;
+    let path = fixture.hour(HOUR).join("odd");
     fs::write(&path, r#"{"endpoint":"a.example"}"#).unwrap();
     let start = format!("HIVE_BAD_DATA: Malformed Parquet file {}: ", path.display());
-    let refusal = stack.column("endpoint").await.unwrap_err();
+    let refusal = fixture.column("endpoint").await.unwrap_err();
     assert!(refusal.starts_with(&start), "{refusal}");
 
     write_parquet(&path, &only("endpoint", column(StringArray::from(vec!["a.example"; 1000]))), None);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() / 2]).unwrap();
-    let refusal = stack.column("endpoint").await.unwrap_err();
+    let refusal = fixture.column("endpoint").await.unwrap_err();
     assert!(refusal.starts_with(&start), "{refusal}");
 
     // Its end is whole, its first page is not.
     let mut damaged = whole;
     damaged[4..40].fill(0xff);
     fs::write(&path, damaged).unwrap();
-    let refusal = stack.column("endpoint").await.unwrap_err();
+    let refusal = fixture.column("endpoint").await.unwrap_err();
     assert!(refusal.starts_with(&start), "{refusal}");
 }
 
@@ -202,14 +202,14 @@ async fn a_codec_that_trino_does_not_read_is_refused() {
     for (codec, read) in
         [(Compression::SNAPPY, true), (Compression::ZSTD(ZstdLevel::default()), true), (Compression::LZ4_RAW, false)]
     {
-        let stack = Stack::start().await;
+        let fixture = Fixture::start().await;
         let batch = only("endpoint", column(StringArray::from(vec!["a.example"])));
-        let file = File::create(stack.hour(HOUR).join("a.parquet")).unwrap();
+        let file = File::create(fixture.hour(HOUR).join("a.parquet")).unwrap();
         let properties = WriterProperties::builder().set_compression(codec).build();
         let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();
         writer.close().unwrap();
-        let answer = stack.column("endpoint").await;
+        let answer = fixture.column("endpoint").await;
         assert_eq!(answer.is_ok(), read, "{codec}");
         if let Err(refusal) = answer {
             assert!(refusal.starts_with("HIVE_BAD_DATA: Field endpoint in parquet file /"), "{refusal}");
@@ -220,8 +220,8 @@ async fn a_codec_that_trino_does_not_read_is_refused() {
 
 #[tokio::test]
 async fn bytes_that_are_not_utf_8_stop_no_query_and_keep_ids_apart() {
-    let stack = Stack::start().await;
-    let path = stack.hour(HOUR).join("a.parquet");
+    let fixture = Fixture::start().await;
+    let path = fixture.hour(HOUR).join("a.parquet");
     let schema = parse_message_type("message logs { optional binary request_id (STRING); }").unwrap();
     let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), Arc::new(schema), Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
@@ -232,9 +232,10 @@ async fn bytes_that_are_not_utf_8_stop_no_query_and_keep_ids_apart() {
     ids.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
-    stack
+    fixture
         .answers(
-            "SELECT count(*), count(DISTINCT request_id), count(CASE WHEN request_id = '\u{e4}' THEN 1 END) FROM request_logs",
+            "SELECT count(*), count(DISTINCT request_id), count(CASE WHEN request_id = '\u{e4}' THEN 1 END) \
+             FROM request_logs",
             vec![texts(&["5", "4", "1"])],
         )
         .await;
@@ -268,30 +269,30 @@ async fn times_of_other_units_are_rounded_half_up_to_milliseconds() {
 
 #[tokio::test]
 async fn times_in_the_old_form_are_rounded_too_and_reach_the_year_9999() {
-    let stack = Stack::start().await;
-    let hour = stack.hour(HOUR);
+    let fixture = Fixture::start().await;
+    let hour = fixture.hour(HOUR);
     write_int96(&hour.join("a.parquet"), "2026-11-24", 72_910_001_499_999);
     write_int96(&hour.join("b.parquet"), "2026-11-24", 72_910_001_500_000);
     write_int96(&hour.join("c.parquet"), "9999-12-30", 0);
     let times = ["2026-11-24 20:15:10.001", "2026-11-24 20:15:10.002", "9999-12-30 00:00:00.000"];
-    stack
+    fixture
         .answers("SELECT ended_at FROM request_logs ORDER BY ended_at", times.map(|time| texts(&[time])).to_vec())
         .await;
 }
 
 #[tokio::test]
 async fn a_row_is_in_the_range_that_its_rounded_time_is_in() {
-    let stack = Stack::start().await;
+    let fixture = Fixture::start().await;
     let minute = millis("2026-11-24T20:15:00") * 1_000;
     let times = [minute - 501, minute - 500, minute, minute + 59_999_499, minute + 59_999_500];
     // A row group each, so that what the file says of it could leave it out.
     write_parquet(
-        &stack.hour(HOUR).join("a.parquet"),
+        &fixture.hour(HOUR).join("a.parquet"),
         &only("ended_at", column(TimestampMicrosecondArray::from(times.to_vec()))),
         Some(1),
     );
     let from = "ended_at >= TIMESTAMP '2026-11-24 20:15:00' AND ended_at < TIMESTAMP '2026-11-24 20:16:00'";
-    stack.answers(&format!("SELECT count(*) FROM request_logs WHERE {from}"), vec![texts(&["3"])]).await;
+    fixture.answers(&format!("SELECT count(*) FROM request_logs WHERE {from}"), vec![texts(&["3"])]).await;
 }
 
 fn write_int96(path: &Path, date: &str, nanos_of_day: u64) {

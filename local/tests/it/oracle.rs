@@ -6,7 +6,6 @@ use testing::logs::Row;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The value of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value {
     /// To the last digit.

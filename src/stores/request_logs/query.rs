@@ -34,8 +34,8 @@ const BUCKETS: [&str; 6] =
 /// those of speeds in thousandths.
 ///
 /// A number is kept by comparing it, which NaN, infinity and null fail; CASE keeps `log2` from zero. `TRY_CAST` is for
-/// engines that leave a comparison out where a file's statistics, which know of no NaN, say it always holds, as `DuckDB`
-/// does.
+/// engines that leave a comparison out where a file's statistics, which know of no NaN, say it always holds, as
+/// `DuckDB` does.
 pub fn minutes(table: &str, range: &Range<Minute>, folders: &RangeInclusive<Hour>) -> String {
     let folders = in_folders(folders);
     let range = ended_in(range);
@@ -129,10 +129,12 @@ ORDER BY endpoint, minute"
     )
 }
 
-/// A value's bucket and what it adds to the sum, from the `least` value that is not taken for zero up to 1e9; null beyond.
+/// A value's bucket and what it adds to the sum, from the `least` value that is not taken for zero up to 1e9; null
+/// beyond.
 fn measure(name: &str, value: &str, least: &str, in_unit: &str) -> String {
+    let bucket = format!("ceil(log2({in_unit}) * {BUCKETS_PER_DOUBLING})");
     format!(
-        "CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(ceil(log2({in_unit}) * {BUCKETS_PER_DOUBLING}) AS integer)
+        "CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST({bucket} AS integer)
       WHEN {value} < {least} THEN {ZERO_BUCKET} END AS {name},
     CASE WHEN {value} BETWEEN {least} AND 1e9 THEN TRY_CAST(round({value} * 1e3) AS bigint)
       WHEN {value} < {least} THEN 0 END AS {name}_sum"

@@ -14,7 +14,6 @@ use crate::model::sketch::{FINE, Sketch, SketchError};
 use crate::model::summary::{Distribution, StatusCounts, Summary};
 use crate::model::window::Minute;
 
-/// What is wrong with a result.
 #[derive(Debug, Error)]
 pub enum RowError {
     #[error("no header row")]
@@ -45,12 +44,10 @@ impl Columns {
     }
 }
 
-/// A result row, read.
 pub trait FromRow: Sized {
     fn from_row(row: &Values<'_>) -> Result<Self, RowError>;
 }
 
-/// The values of one row.
 pub struct Values<'a> {
     columns: &'a Columns,
     values: &'a [Datum],
@@ -129,7 +126,7 @@ impl<'a> Values<'a> {
         sum: &'static str,
         buckets: &'static str,
         counts: &'static str,
-    ) -> Result<Distribution<FINE>, RowError> {
+    ) -> Result<Distribution<Sketch<FINE>>, RowError> {
         let mut sketch = Sketch::default();
         for (bucket, count) in self.pairs(buckets, counts)? {
             sketch.add(bucket, count).map_err(|fault| RowError::Sketch { name: buckets, fault })?;

@@ -7,7 +7,7 @@
 
 use thiserror::Error;
 
-use crate::model::sketch::{Sketch, SketchError, ZERO_BUCKET};
+use crate::model::sketch::{CountByBucket, Sketch, SketchError, ZERO_BUCKET};
 use crate::model::summary::{Distribution, Figures, StatusCounts};
 
 const VERSION: u8 = 2;
@@ -26,8 +26,8 @@ pub enum FormatError {
 
 /// Writes figures; [`decode`] reads them back.
 #[must_use]
-pub fn encode<const SCHEMA: u32>(figures: &Figures<SCHEMA>) -> Vec<u8> {
-    let mut bytes = vec![VERSION, schema_byte::<SCHEMA>()];
+pub fn encode<const SCHEMA: u32>(figures: &Figures<Sketch<SCHEMA>>) -> Vec<u8> {
+    let mut bytes = vec![VERSION, schema_byte::<Sketch<SCHEMA>>()];
     let statuses = figures.statuses.iter();
     push(&mut bytes, statuses.len() as u128);
     let mut previous = 0;
@@ -45,7 +45,7 @@ pub fn encode<const SCHEMA: u32>(figures: &Figures<SCHEMA>) -> Vec<u8> {
     bytes
 }
 
-fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Distribution<SCHEMA>) {
+fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Distribution<Sketch<SCHEMA>>) {
     push(bytes, distribution.sum);
     push(bytes, distribution.sketch.zeros().into());
     let buckets = distribution.sketch.buckets();
@@ -63,27 +63,34 @@ fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Di
 ///
 /// # Errors
 /// On anything else: another version or schema, bytes missing or left over, codes or buckets out of order or out of range.
-pub fn decode<const SCHEMA: u32>(bytes: &[u8]) -> Result<Figures<SCHEMA>, FormatError> {
+pub fn decode<S: CountByBucket + Default>(bytes: &[u8]) -> Result<Figures<S>, FormatError> {
+    let mut figures = Figures::default();
+    decode_onto(&mut figures, bytes)?;
+    Ok(figures)
+}
+
+/// Adds what [`encode`] wrote to figures.
+///
+/// # Errors
+/// As [`decode`]; a part may have been added then.
+pub fn decode_onto<S: CountByBucket>(figures: &mut Figures<S>, bytes: &[u8]) -> Result<(), FormatError> {
     let mut rest = match bytes {
-        [VERSION, schema, rest @ ..] if *schema == schema_byte::<SCHEMA>() => rest,
+        [VERSION, schema, rest @ ..] if *schema == schema_byte::<S>() => rest,
         [] | [VERSION] => return Err(FormatError::Damaged),
         _ => return Err(FormatError::UnknownFormat),
     };
     let rest = &mut rest;
-    let figures = Figures {
-        statuses: decode_statuses(rest)?,
-        input_tokens: take(rest)?,
-        output_tokens: take(rest)?,
-        cache_read_tokens: take(rest)?,
-        ttft: decode_distribution(rest)?,
-        duration: decode_distribution(rest)?,
-        speed: decode_distribution(rest)?,
-    };
-    if rest.is_empty() { Ok(figures) } else { Err(FormatError::Damaged) }
+    decode_statuses(&mut figures.statuses, rest)?;
+    for sum in [&mut figures.input_tokens, &mut figures.output_tokens, &mut figures.cache_read_tokens] {
+        *sum = sum.saturating_add(take(rest)?);
+    }
+    for distribution in [&mut figures.ttft, &mut figures.duration, &mut figures.speed] {
+        decode_distribution(distribution, rest)?;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(FormatError::Damaged) }
 }
 
-fn decode_statuses(rest: &mut &[u8]) -> Result<StatusCounts, FormatError> {
-    let mut statuses = StatusCounts::default();
+fn decode_statuses(statuses: &mut StatusCounts, rest: &mut &[u8]) -> Result<(), FormatError> {
     let mut previous: Option<u16> = None;
     for _ in 0..take::<u64>(rest)? {
         let step: u16 = take(rest)?;
@@ -95,13 +102,15 @@ fn decode_statuses(rest: &mut &[u8]) -> Result<StatusCounts, FormatError> {
         statuses.add(code, take_count(rest)?);
         previous = Some(code);
     }
-    Ok(statuses)
+    Ok(())
 }
 
-fn decode_distribution<const SCHEMA: u32>(rest: &mut &[u8]) -> Result<Distribution<SCHEMA>, FormatError> {
-    let sum = take(rest)?;
-    let mut sketch = Sketch::default();
-    sketch.add(ZERO_BUCKET, take(rest)?)?;
+fn decode_distribution<S: CountByBucket>(
+    distribution: &mut Distribution<S>,
+    rest: &mut &[u8],
+) -> Result<(), FormatError> {
+    distribution.sum = distribution.sum.saturating_add(take(rest)?);
+    distribution.sketch.add(ZERO_BUCKET, take(rest)?)?;
     let mut previous: Option<i32> = None;
     for _ in 0..take::<u64>(rest)? {
         let number: u32 = take(rest)?;
@@ -111,15 +120,15 @@ fn decode_distribution<const SCHEMA: u32>(rest: &mut &[u8]) -> Result<Distributi
             Some(previous) => previous.checked_add_unsigned(number),
         };
         let bucket = bucket.filter(|bucket| *bucket != ZERO_BUCKET).ok_or(FormatError::Damaged)?;
-        sketch.add(bucket, take_count(rest)?)?;
+        distribution.sketch.add(bucket, take_count(rest)?)?;
         previous = Some(bucket);
     }
-    Ok(Distribution { sketch, sum })
+    Ok(())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "schemas are below 9")]
-const fn schema_byte<const SCHEMA: u32>() -> u8 {
-    SCHEMA as u8
+const fn schema_byte<S: CountByBucket>() -> u8 {
+    S::SCHEMA as u8
 }
 
 const fn zigzag(number: i32) -> u32 {
@@ -147,7 +156,12 @@ fn take_count(rest: &mut &[u8]) -> Result<u64, FormatError> {
     }
 }
 
-fn take<T: TryFrom<u128>>(rest: &mut &[u8]) -> Result<T, FormatError> {
+fn take<T: TryFrom<u128> + From<u8>>(rest: &mut &[u8]) -> Result<T, FormatError> {
+    // Most are small.
+    if let [byte @ ..0x80, tail @ ..] = *rest {
+        *rest = tail;
+        return Ok(T::from(*byte));
+    }
     let mut number: u128 = 0;
     for shift in (0..u128::BITS).step_by(7) {
         let (byte, tail) = rest.split_first().ok_or(FormatError::Damaged)?;
@@ -173,7 +187,7 @@ mod tests {
     use crate::model::sketch::{COARSE, FINE};
     use crate::model::summary::{Summary, Total};
 
-    fn distribution() -> impl Strategy<Value = Distribution<FINE>> {
+    fn distribution() -> impl Strategy<Value = Distribution<Sketch<FINE>>> {
         let buckets = vec((prop_oneof![-1_279..=1_920, Just(ZERO_BUCKET)], 1..u64::MAX / 64), 0..40);
         (buckets, any::<u128>()).prop_map(|(buckets, sum)| {
             let mut sketch = Sketch::default();
@@ -209,9 +223,9 @@ mod tests {
         #[test]
         fn garbage_is_an_error_or_figures_and_never_a_panic(mut bytes in vec(any::<u8>(), 0..60), versioned in any::<bool>()) {
             if versioned && bytes.len() > 1 {
-                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<FINE>()]);
+                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<Sketch<FINE>>()]);
             }
-            if let Ok(figures) = decode::<FINE>(&bytes) {
+            if let Ok(figures) = decode::<Sketch<FINE>>(&bytes) {
                 prop_assert_eq!(decode(&encode(&figures)), Ok(figures));
             }
         }
@@ -220,17 +234,17 @@ mod tests {
         fn bytes_cut_short_or_one_too_many_are_damaged(summary in summary(), cut in 1_usize..300) {
             let mut bytes = encode(&summary);
             let short = bytes.len().saturating_sub(cut);
-            prop_assert!(decode::<FINE>(&bytes[..short]).is_err());
+            prop_assert!(decode::<Sketch<FINE>>(&bytes[..short]).is_err());
             bytes.push(0);
-            prop_assert_eq!(decode::<FINE>(&bytes), Err(FormatError::Damaged));
+            prop_assert_eq!(decode::<Sketch<FINE>>(&bytes), Err(FormatError::Damaged));
         }
     }
 
     #[test]
     fn another_version_or_schema_is_refused() {
         let mut bytes = encode(&Summary::default());
-        assert_eq!(decode::<COARSE>(&bytes), Err(FormatError::UnknownFormat));
+        assert_eq!(decode::<Sketch<COARSE>>(&bytes), Err(FormatError::UnknownFormat));
         bytes[0] = VERSION + 1;
-        assert_eq!(decode::<FINE>(&bytes), Err(FormatError::UnknownFormat));
+        assert_eq!(decode::<Sketch<FINE>>(&bytes), Err(FormatError::UnknownFormat));
     }
 }

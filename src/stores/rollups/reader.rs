@@ -8,15 +8,15 @@ use aws_sdk_dynamodb::Client;
 use futures_util::future;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Period, decode_figures};
+use super::{Period, RollupError, decode_figures, decode_onto, encoded};
 use crate::error::Cause;
 use crate::model::host::Host;
 use crate::model::range::BinnedRange;
-use crate::model::summary::{Summary, Total};
+use crate::model::summary::{DenseSummary, Summary, Total};
 use crate::model::watermark::Watermark;
 use crate::model::window::{CONCURRENT_MINUTES, Hour, Minute, WindowParts};
 use crate::stores::api_keys::Grant;
-use crate::stores::dynamodb::item::{Item, required, s, string};
+use crate::stores::dynamodb::item::{AttributeError, Item, required, s, string};
 use crate::stores::dynamodb::query;
 use crate::stores::rate_limits::Admission;
 
@@ -36,7 +36,7 @@ pub struct RollupReader {
 }
 
 /// What ended in one endpoint's window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WindowSummary {
     pub summary: Summary,
     /// Requests that ended in its last two minutes.
@@ -104,8 +104,8 @@ impl RollupReader {
         let range = watermark.through.plus(-CONCURRENT_MINUTES)..watermark.through;
         let mut requests: u64 = 0;
         for item in self.read(endpoint, minutes(&range, true).into_iter().collect()).await? {
-            let (period, summary) = decode(&item)?;
-            requests = requests.saturating_add(concurrent(period, &summary, range.end));
+            let minute: Summary = decode_figures(&item)?;
+            requests = requests.saturating_add(minute.requests());
         }
         Ok(requests)
     }
@@ -126,14 +126,15 @@ impl RollupReader {
         now: Timestamp,
     ) -> Result<WindowSummary, Cause> {
         let range = watermark.through.plus(-minutes)..watermark.through;
-        let mut window = WindowSummary::default();
+        let mut sum = DenseSummary::default();
+        let mut concurrent_requests: u64 = 0;
         for item in self.read(endpoint, by_hours(&range, watermark, now)).await? {
-            let (period, summary) = decode(&item)?;
-            let concurrent = concurrent(period, &summary, range.end);
-            window.concurrent_requests = window.concurrent_requests.saturating_add(concurrent);
-            window.summary.merge(&summary);
+            let requests = count(&mut sum, &item)?;
+            if is_recent(period(&item)?, range.end) {
+                concurrent_requests = concurrent_requests.saturating_add(requests);
+            }
         }
-        Ok(window)
+        Ok(WindowSummary { summary: sum.into(), concurrent_requests })
     }
 
     /// The bins of a range of an endpoint. Up to a day it is read by minutes, since bins cut across hours; a longer one by hours
@@ -161,16 +162,17 @@ impl RollupReader {
             Period::Hour(hour) if hour.end() > window.start => bin_at(hour.start().since(window.start).max(0)),
             _ => None,
         };
-        let mut bins = vec![Summary::default(); range.bins_of(&window)];
+        let mut bins = vec![DenseSummary::default(); range.bins_of(&window)];
         let mut concurrent_requests: u64 = 0;
         for item in items {
-            let (period, summary) = decode(&item)?;
-            concurrent_requests = concurrent_requests.saturating_add(concurrent(period, &summary, window.end));
-            if let Some(bin) = bin_of(period).and_then(|bin| bins.get_mut(bin)) {
-                bin.merge(&summary);
+            let period = period(&item)?;
+            let Some(bin) = bin_of(period).and_then(|bin| bins.get_mut(bin)) else { continue };
+            let requests = count(bin, &item)?;
+            if is_recent(period, window.end) {
+                concurrent_requests = concurrent_requests.saturating_add(requests);
             }
         }
-        Ok(BinSummaries { window, bins, concurrent_requests })
+        Ok(BinSummaries { window, bins: bins.into_iter().map(Summary::from).collect(), concurrent_requests })
     }
 
     /// The items of all pieces, read side by side. They are decoded one by one: many summaries take far more memory.
@@ -230,17 +232,20 @@ fn has_just_caught_up(watermark: &Watermark, now: Timestamp) -> bool {
     watermark.caught_up_at.is_some_and(|at| now.duration_since(at) < CATCH_UP_SETTLES)
 }
 
-fn decode(item: &Item) -> Result<(Period, Summary), Cause> {
-    let period = required("period", string(item, "period")?.and_then(Period::from_key))?;
-    Ok((period, decode_figures(item)?))
+fn period(item: &Item) -> Result<Period, AttributeError> {
+    required("period", string(item, "period")?.and_then(Period::from_key))
 }
 
-/// A summary's requests, where it is of the last minutes before `end`.
-fn concurrent(period: Period, summary: &Summary, end: Minute) -> u64 {
-    match period {
-        Period::Minute(minute) if minute >= end.plus(-CONCURRENT_MINUTES) => summary.requests(),
-        _ => 0,
-    }
+/// Adds an item's figures, and returns its requests.
+fn count(sum: &mut DenseSummary, item: &Item) -> Result<u64, RollupError> {
+    let before = sum.requests();
+    decode_onto(sum, encoded(item)?)?;
+    Ok(sum.requests() - before)
+}
+
+/// Whether it is one of the last minutes before `end`.
+fn is_recent(period: Period, end: Minute) -> bool {
+    matches!(period, Period::Minute(minute) if minute >= end.plus(-CONCURRENT_MINUTES))
 }
 
 fn minutes(range: &Range<Minute>, consistent: bool) -> Option<Piece> {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use athena_endpoint::{Answer, Athena, Cause, Engine, Failure, ResultSet};
+use athena_endpoint::{Answer, Athena, Engine, Failure, FailureKind, ResultSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::query::{Kind, Query};
@@ -98,7 +98,7 @@ impl Fleet {
 impl Engine for Fleet {
     async fn run(&self, text: &str, _: Option<&str>) -> Result<Answer, Failure> {
         let Some(query) = Query::parse(text) else {
-            return Err(Failure::new(Cause::Syntax, format!("not a query that the script knows: {text}")));
+            return Err(Failure::new(FailureKind::Syntax, format!("not a query that the script knows: {text}")));
         };
         tokio::time::sleep(self.query_time).await;
         Ok(self.answer(&query))

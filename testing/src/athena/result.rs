@@ -67,7 +67,7 @@ impl Rows {
                 skipped += 1;
                 continue;
             };
-            let figures = Figures::of(row);
+            let figures = Figures::from_row(row);
             match row.request_id.as_deref() {
                 None | Some("") => kept.push(Request { host, ended, figures }),
                 Some(id) => {
@@ -125,7 +125,7 @@ struct Figures {
 }
 
 impl Figures {
-    fn of(row: &Row) -> Self {
+    fn from_row(row: &Row) -> Self {
         let status = row.status_code.filter(|code| (100..=599).contains(code)).unwrap_or(0);
         let tokens = |count: Option<i64>| count.filter(|count| (0..=MAX_TOKENS).contains(count));
         let input_tokens = tokens(row.input_tokens);
@@ -184,7 +184,7 @@ pub const SEAL_COLUMNS: [&str; 3] = ["endpoint", "requests", "requests_day_befor
 /// The line of a minute that holds these rows, without its endpoint and its time.
 pub fn figures<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<Option<String>> {
     let mut minute = Minute::default();
-    rows.into_iter().for_each(|row| minute.add(&Figures::of(row)));
+    rows.into_iter().for_each(|row| minute.add(&Figures::from_row(row)));
     minute.line(None, None).split_off(2)
 }
 

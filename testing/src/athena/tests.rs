@@ -116,7 +116,8 @@ async fn minutes_are_counted_as_the_contract_has_it() {
              | [-80000, -64] | [2, 1] | [-1275, 64, 1276] | [1, 1, 1] | [362, 1276] | [1, 1]",
             "b.example | 2026-11-24 20:13:00.000 | [200] | [2] | 200 | 50 | 50 | NULL | 1000000 | NULL \
              | NULL | NULL | [-80000, 0] | [1, 1] | NULL | NULL",
-            "NULL | NULL | [0] | [5] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL",
+            "NULL | NULL | [0] | [5] | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL | NULL \
+             | NULL",
         ]
     );
 }
@@ -244,7 +245,7 @@ async fn a_query_takes_the_time_or_fails_as_its_script_says() {
     let athena = athena();
     athena.on_query(|query| match query.kind {
         Kind::Minutes => Ok(Duration::from_millis(200)),
-        _ => Err(Failure::new(Cause::OutOfMemory, "too many rows")),
+        _ => Err(Failure::new(FailureKind::OutOfMemory, "too many rows")),
     });
     let started = std::time::Instant::now();
     run(&athena, MINUTES).await;

@@ -71,8 +71,8 @@ async fn what_another_instance_has_stored_is_not_taken_for_what_this_one_stored(
     let late = fixture.athena.deliver(at("2026-11-24T20:02:40"), vec![row("3", "2026-11-24T20:00:30", 100)]);
     fixture.clock.advance(seconds(20));
     // It moves the watermark no further.
-    let order = Command::Recompute { from: minute("2026-11-24T20:00:00"), to: minute("2026-11-24T20:01:00") };
-    fixture.run_unseen(&fixture.refresh(), order, RUN_TIME).await.1.unwrap();
+    let recompute = Command::Recompute { from: minute("2026-11-24T20:00:00"), to: minute("2026-11-24T20:01:00") };
+    fixture.run_unseen(&fixture.refresh(), recompute, RUN_TIME).await.1.unwrap();
     fixture.check().await;
     // The logs say again what they said when this instance read them last.
     fixture.athena.delete(late);

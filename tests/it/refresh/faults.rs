@@ -11,7 +11,7 @@ use wafer_metrics::refresh::{Command, Refresh};
 use wafer_metrics::stores::rollups::{MinuteChange, PutOutcome, Transaction};
 
 use super::fixture::{Fixture, at, hours, minutes};
-use crate::setup::requests;
+use crate::fixture::requests;
 
 const HOSTS: [&str; 2] = ["a.example", "b.example"];
 

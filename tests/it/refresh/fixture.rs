@@ -1,4 +1,5 @@
-//! The refresh between an Athena that a test scripts and a DynamoDB, at the times of one clock, and the scrape behind it.
+//! The refresh between an Athena that a test scripts and a DynamoDB, at the times of one clock, and the scrape behind
+//! it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 
 use jiff::{SignedDuration, Timestamp};
 use testing::athena::ScriptedAthena;
-use testing::calls::{Event, Reply, call, client, scrape};
+use testing::calls::{Event, Reply, call, patient_client, scrape};
 use testing::clock::Clock;
 use testing::dynamodb::DynamoDb;
 use testing::dynamodb::tables::ROLLUPS;
@@ -113,7 +114,7 @@ impl Fixture {
         let addresses = [athena.start().await, address];
         let to_dynamodb = Proxy::to(address).await;
         let to_athena = to_dynamodb.beside(addresses[0]).await;
-        let client = client(address);
+        let client = patient_client(address);
         Self {
             athena_client: aws::athena(&sdk_config(to_athena.address)),
             dynamodb_client: aws::dynamodb_for_refresh(&sdk_config(to_dynamodb.address)),
@@ -133,7 +134,8 @@ impl Fixture {
         }
     }
 
-    /// At that time, where the first run began, which found no rows: all minutes before are settled and all hours sealed.
+    /// At that time, where the first run began, which found no rows: all minutes before are settled and all hours
+    /// sealed.
     pub async fn begun(now: Timestamp, hosts: &[&'static str]) -> Self {
         Self::begun_since(now - seconds(90), now, hosts).await
     }
@@ -240,8 +242,8 @@ impl Fixture {
         }
     }
 
-    /// Kills a run as it makes its call number `calls` + 1, before that is carried out or once it is; `None` where it was, and
-    /// how the run ended where it made no more than `calls`.
+    /// Kills a run as it makes its call number `calls` + 1, before that is carried out or once it is; `None` where it
+    /// was, and how the run ended where it made no more than `calls`.
     pub async fn killed(
         &self,
         refresh: &Refresh,
@@ -316,7 +318,7 @@ impl Fixture {
     /// The scrape function by a way of its own, and where that can be stepped.
     pub async fn another_scrape(&self) -> (Service, Proxy) {
         let way = Proxy::to(self.addresses[1]).await;
-        (scrape(&client(way.address)), way)
+        (scrape(&patient_client(way.address)), way)
     }
 
     pub async fn scrape_by(&self, scrape: &Service) -> Reply {
@@ -330,7 +332,8 @@ impl Fixture {
         put_key(&self.client, &key, "metrics", &self.hosts, &[]).await;
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
         let query = format!("{}&view={view}", query.join("&"));
-        call(scrape, &Event::scrape().key(&key).query(&query).header("accept", accept), self.clock.now()).await
+        let event = Event::scrape().key(&key).query(&query).header("accept", accept);
+        call(scrape, &event.header("x-prometheus-scrape-timeout-seconds", "25"), self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.
@@ -350,8 +353,8 @@ impl Fixture {
         reply
     }
 
-    /// Scrapes; what is not refused as stale must have all that had come when the last run ended that completed, and may have
-    /// what has come since.
+    /// Scrapes; what is not refused as stale must have all that had come when the last run ended that completed, and
+    /// may have what has come since.
     pub async fn check_since(&self, completed: Timestamp) {
         let reply = self.scrape().await;
         if reply.status != 200 {

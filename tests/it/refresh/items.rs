@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
 use testing::dynamodb::tables::ROLLUPS;
 use testing::logs::Row;
+use wafer_metrics::model::sketch::Sketch;
 use wafer_metrics::model::summary::Figures;
 use wafer_metrics::stores::rollups::decode;
 
@@ -89,7 +90,8 @@ impl Items {
         }
     }
 
-    /// Panics where an item is not what these rows make it: each minute from `from` on, each sealed hour the sum of its minutes.
+    /// Panics where an item is not what these rows make it: each minute from `from` on, each sealed hour the sum of its
+    /// minutes.
     pub fn check(&self, rows: &[Row], endpoints: &[&str], from: i64) {
         let mark = self.mark.unwrap();
         for endpoint in endpoints {
@@ -144,7 +146,7 @@ fn number(item: &Item, name: &str) -> i64 {
 }
 
 fn tally<const SCHEMA: u32>(item: &Item) -> Tally {
-    let figures: Figures<SCHEMA> = decode(item["summary"].as_b().unwrap().as_ref()).unwrap();
+    let figures: Figures<Sketch<SCHEMA>> = decode(item["summary"].as_b().unwrap().as_ref()).unwrap();
     let distributions = [&figures.ttft, &figures.duration, &figures.speed];
     let [ttft, duration, speed] = distributions.map(|distribution| distribution.sum);
     let tokens = [figures.input_tokens, figures.output_tokens, figures.cache_read_tokens];

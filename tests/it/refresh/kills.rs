@@ -80,8 +80,8 @@ async fn a_first_fill_that_is_killed_again_and_again_goes_on_from_there() {
     fixture.check_items_and_totals().await;
 }
 
-/// Kills a cold instance before it makes its call of that number, and another once that is carried out. Whether nothing is
-/// left to be done.
+/// Kills a cold instance before it makes its call of that number, and another once that is carried out. Whether nothing
+/// is left to be done.
 async fn killed_at_call(fixture: &Fixture, call: usize, before: Timestamp) -> bool {
     for acted in [false, true] {
         if let Some((report, result)) = fixture.killed(&fixture.refresh(), call, acted).await {

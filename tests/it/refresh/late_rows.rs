@@ -15,8 +15,8 @@ fn time(milliseconds: i64) -> Timestamp {
     Timestamp::from_millisecond(milliseconds).unwrap()
 }
 
-/// Delivers as Firehose does: what ends while a buffer fills comes at its end, in the folder of its oldest row. Most rows end
-/// around the full hours.
+/// Delivers as Firehose does: what ends while a buffer fills comes at its end, in the folder of its oldest row. Most
+/// rows end around the full hours.
 fn deliver_buffers(fixture: &Fixture, from: Timestamp, to: Timestamp, buffer_seconds: i64) {
     let (from, to) = (from.as_millisecond(), to.as_millisecond());
     let mut buffers: BTreeMap<i64, Vec<Row>> = BTreeMap::new();
@@ -33,8 +33,8 @@ fn deliver_buffers(fixture: &Fixture, from: Timestamp, to: Timestamp, buffer_sec
     }
 }
 
-/// A day of runs, each minute where an hour ends and is sealed and a few between: after each, figures are those of all rows
-/// that have come.
+/// A day of runs, each minute where an hour ends and is sealed and a few between: after each, figures are those of all
+/// rows that have come.
 async fn a_day_of_buffers(buffer_seconds: i64, late: i64) {
     let start = at("2026-11-24T00:00:30");
     let mut fixture = Fixture::begun(start, &[HOST]).await;
@@ -163,8 +163,8 @@ async fn rows_that_came_too_late_are_noticed_when_their_hour_is_sealed_and_once_
     assert!(fixture.rows().len() > counted.len());
 }
 
-/// When runs said that logs have stopped, which had a row every so many seconds for an hour from 20:00 on, and a day later none
-/// from 20:00 on.
+/// When runs said that logs have stopped, which had a row every so many seconds for an hour from 20:00 on, and a day
+/// later none from 20:00 on.
 async fn silences(every_seconds: usize) -> Vec<String> {
     let start = at("2026-11-24T19:58:30");
     let fixture = Fixture::begun(start, &[HOST]).await;

@@ -8,7 +8,6 @@ use super::tally::{FINE, MINUTE_MS, Tally, duration_seconds, nearest_rank, reque
 
 const DAY_MS: i64 = 86_400_000;
 
-/// The value of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     /// To the last digit.
@@ -82,7 +81,8 @@ pub fn difference(text: &str, rows: &[Row], endpoint: &str) -> Option<String> {
     own.map(|series| format!("{endpoint}: {series} without a sample"))
 }
 
-/// What is wrong with a scrape's counts and sums of an endpoint, some of which have these rows and some those, which are more.
+/// What is wrong with a scrape's counts and sums of an endpoint, some of which have these rows and some those, which
+/// are more.
 pub fn out_of_bounds(text: &str, fewer: &[Row], more: &[Row], endpoint: &str) -> Option<String> {
     let scraped = scraped(text, endpoint);
     let window_end: i64 = scraped["wafer_metrics_window_end_timestamp_seconds"].parse().unwrap();

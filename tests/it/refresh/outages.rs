@@ -140,7 +140,7 @@ async fn seals_that_fail_for_thirty_hours_hold_back_no_minute() {
     let fixture = Fixture::begun(start, &HOSTS).await;
     fixture.deliver(start, start + hours(31), 300);
     fixture.athena.on_query(|query| match query.kind {
-        Kind::Seal => Err(testing::athena::Failure::new(testing::athena::Cause::OutOfMemory, "too many rows")),
+        Kind::Seal => Err(testing::athena::Failure::new(testing::athena::FailureKind::OutOfMemory, "too many rows")),
         _ => Ok(Duration::ZERO),
     });
     let refresh = fixture.refresh();

@@ -1,13 +1,11 @@
 //! A small reader of Prometheus protobuf, by the words of its `metrics.proto` alone.
 
-/// A metric family.
 #[derive(Debug, Default)]
 pub struct Family {
     pub name: String,
     pub metrics: Vec<Metric>,
 }
 
-/// A counter, gauge or histogram.
 #[derive(Debug, Default)]
 pub struct Metric {
     pub endpoint: String,

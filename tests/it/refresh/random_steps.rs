@@ -63,7 +63,7 @@ struct Course {
     answering: [Service; INSTANCES],
     held: (Service, Proxy),
     seen: Seen,
-    /// Ends of rows that are not counted without an order.
+    /// Ends of rows that are not counted without a recomputation.
     too_late: Vec<Timestamp>,
     next_rest: Timestamp,
     /// What each rest found, by its window's end, and when that was.
@@ -172,14 +172,14 @@ impl Course {
         reply
     }
 
-    /// Lets the refresh do all there is to do, orders for what came too late included, and compares everything.
+    /// Lets the refresh do all there is to do, recomputations of what came too late included, and compares everything.
     async fn rest(&mut self) {
         let counted_by = self.now();
         self.fixture.completes(&self.refreshes[0]).await;
         for ended in std::mem::take(&mut self.too_late) {
             let from = Minute::floor(ended);
-            let order = Command::Recompute { from, to: from.plus(1) };
-            self.fixture.run_unseen(&self.refreshes[0], order, RUN_TIME).await.1.unwrap();
+            let recompute = Command::Recompute { from, to: from.plus(1) };
+            self.fixture.run_unseen(&self.refreshes[0], recompute, RUN_TIME).await.1.unwrap();
         }
         let window_end = Minute::floor(counted_by - seconds(SETTLE_SECONDS)).start();
         self.logs.count(counted_by, window_end);

@@ -1,4 +1,4 @@
-//! Orders to recompute.
+//! Ranges that are recomputed.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use super::tally::{FINE, Tally};
 const HOSTS: [&str; 2] = ["a.example", "b.example"];
 const DAY: i64 = 24 * 60;
 
-fn order(from: Timestamp, to: Timestamp) -> Command {
+fn recompute(from: Timestamp, to: Timestamp) -> Command {
     Command::from_event(&json!({"from": from.to_string(), "to": to.to_string()})).unwrap()
 }
 
 impl Fixture {
     async fn recompute(&self, refresh: &Refresh, from: Timestamp, to: Timestamp) -> (Report, Result<(), RefreshError>) {
-        let ended = self.run_unseen(refresh, order(from, to), RUN_TIME).await;
+        let ended = self.run_unseen(refresh, recompute(from, to), RUN_TIME).await;
         self.observe().await;
         ended
     }
@@ -131,7 +131,7 @@ async fn between_seven_and_thirty_days_back_whole_hours_are_set_right_and_no_cou
 }
 
 #[tokio::test]
-async fn an_order_across_the_seventh_day_leaves_no_hole_and_counts_what_is_younger() {
+async fn a_recomputation_across_the_seventh_day_leaves_no_hole_and_counts_what_is_younger() {
     let (fixture, refresh) = forty_days().await;
     let now = fixture.clock.now();
     for hour in 0..=6 {
@@ -146,7 +146,7 @@ async fn an_order_across_the_seventh_day_leaves_no_hole_and_counts_what_is_young
 }
 
 #[tokio::test]
-async fn an_order_is_clipped_to_what_has_been_read_in_the_last_thirty_days() {
+async fn a_recomputation_is_clipped_to_what_has_been_read_in_the_last_thirty_days() {
     let (fixture, refresh) = forty_days().await;
     let now = fixture.clock.now();
     fixture.too_late("a.example", "too old", now - minutes(30 * DAY + 90));
@@ -165,7 +165,7 @@ async fn an_order_is_clipped_to_what_has_been_read_in_the_last_thirty_days() {
 }
 
 #[tokio::test]
-async fn an_order_from_before_the_first_minute_ever_read_counts_nothing_from_before() {
+async fn a_recomputation_from_before_the_first_minute_ever_read_counts_nothing_from_before() {
     let start = at("2026-11-24T18:00:00") + Duration::from_secs(90);
     let fixture = Fixture::begun(start, &HOSTS).await;
     let refresh = fixture.refresh();
@@ -179,7 +179,7 @@ async fn an_order_from_before_the_first_minute_ever_read_counts_nothing_from_bef
 }
 
 #[tokio::test]
-async fn two_orders_in_a_row_leave_every_scrape_at_200() {
+async fn two_recomputations_in_a_row_leave_every_scrape_at_200() {
     let (fixture, refresh) = eight_days().await;
     let now = fixture.clock.now();
     for number in 0..2 {
@@ -193,7 +193,7 @@ async fn two_orders_in_a_row_leave_every_scrape_at_200() {
             tokio::select! {
                 _ = &mut running => break,
                 () = way.held() => {
-                    // Which rows are in it depends on how far the order is.
+                    // Which rows are in it depends on how far the recomputation is.
                     if scrapes % 3 == 0 {
                         let reply = fixture.scrape().await;
                         assert_eq!(reply.status, 200, "{}", reply.body);
@@ -212,7 +212,7 @@ async fn two_orders_in_a_row_leave_every_scrape_at_200() {
 }
 
 #[tokio::test]
-async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_where_everything_is_right() {
+async fn a_recomputation_that_a_younger_run_overtakes_at_any_call_is_complete_only_where_everything_is_right() {
     let start = at("2026-11-24T20:11:30");
     let fixture = Fixture::begun(start, &HOSTS).await;
     fixture.deliver(start, start + hours(2), 15);
@@ -226,9 +226,9 @@ async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_wher
         };
         fixture.athena.deliver(now, late("late"));
         way.step(calls);
-        let mut ordered = std::pin::pin!(fixture.run_unseen(&refresh, order(now - minutes(8), now), RUN_TIME));
+        let mut recomputing = std::pin::pin!(fixture.run_unseen(&refresh, recompute(now - minutes(8), now), RUN_TIME));
         let ended = tokio::select! {
-            ended = &mut ordered => Some(ended),
+            ended = &mut recomputing => Some(ended),
             () = way.held() => None,
         };
         let held = ended.is_none();
@@ -240,7 +240,7 @@ async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_wher
             fixture.athena.deliver(fixture.clock.now(), late("later"));
             fixture.completes(&fixture.refresh()).await;
             way.run();
-            ordered.await
+            recomputing.await
         };
         fixture.observe().await;
         fixture.check().await;
@@ -262,7 +262,7 @@ async fn an_order_that_a_younger_run_overtakes_at_any_call_is_complete_only_wher
 }
 
 #[tokio::test]
-async fn an_order_that_runs_out_of_time_says_where_and_goes_on_from_there() {
+async fn a_recomputation_that_runs_out_of_time_says_where_and_goes_on_from_there() {
     let (fixture, refresh) = eight_days().await;
     let now = fixture.clock.now();
     let (from, to) = (now - minutes(DAY), now - minutes(DAY / 2));
@@ -270,7 +270,7 @@ async fn an_order_that_runs_out_of_time_says_where_and_goes_on_from_there() {
         fixture.too_late("a.example", &format!("{hour}"), from + hours(hour));
     }
     fixture.athena.on_query(|_| Ok(Duration::from_millis(150)));
-    let (report, result) = fixture.run_unseen(&refresh, order(from, to), Duration::from_millis(700)).await;
+    let (report, result) = fixture.run_unseen(&refresh, recompute(from, to), Duration::from_millis(700)).await;
     let Err(RefreshError::RecomputeUnfinished(reached)) = result else { panic!("{result:?} {report:?}") };
     assert!(!report.complete && reached.start() < to, "{reached} {report:?}");
     let error = RefreshError::RecomputeUnfinished(reached).to_string();
@@ -282,7 +282,7 @@ async fn an_order_that_runs_out_of_time_says_where_and_goes_on_from_there() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_killed_at_any_call_and_repeated_counts_each_row_once() {
+async fn a_recomputation_that_is_killed_at_any_call_and_repeated_counts_each_row_once() {
     let start = at("2026-11-24T18:11:30");
     let fixture = Fixture::begun(start, &HOSTS).await;
     fixture.deliver(start, start + hours(4), 120);
@@ -302,8 +302,8 @@ async fn an_order_that_is_killed_at_any_call_and_repeated_counts_each_row_once()
                 way.step(calls);
             }
             tokio::select! {
-                ordered = fixture.run_unseen(&refresh, order(start + minutes(60), start + minutes(180)), RUN_TIME) => {
-                    ordered.1.unwrap();
+                recomputing = fixture.run_unseen(&refresh, recompute(start + minutes(60), start + minutes(180)), RUN_TIME) => {
+                    recomputing.1.unwrap();
                     ended = true;
                 }
                 () = way.held() => {}
@@ -321,13 +321,14 @@ async fn an_order_that_is_killed_at_any_call_and_repeated_counts_each_row_once()
 }
 
 #[tokio::test]
-async fn an_order_before_the_first_fill_fills_first() {
+async fn a_recomputation_before_the_first_fill_fills_first() {
     let now = at("2026-11-24T20:15:30");
     let fixture = Fixture::new(now, &HOSTS).await;
     fixture.deliver(now - hours(26), now, 900);
     fixture.athena.on_query(|_| Ok(Duration::from_millis(100)));
     let refresh = fixture.refresh();
-    let (report, result) = fixture.run_unseen(&refresh, order(now - hours(10), now), Duration::from_millis(700)).await;
+    let (report, result) =
+        fixture.run_unseen(&refresh, recompute(now - hours(10), now), Duration::from_millis(700)).await;
     // On a slow machine it has not even begun to fill.
     assert!(matches!(result, Err(RefreshError::NotCaughtUp | RefreshError::OutOfTime)), "{result:?}");
     assert!(!report.complete, "{report:?}");
@@ -339,27 +340,27 @@ async fn an_order_before_the_first_fill_fills_first() {
 }
 
 #[tokio::test]
-async fn an_order_beside_which_the_watermark_was_moved_is_not_complete_before_its_end() {
+async fn a_recomputation_beside_which_the_watermark_was_moved_is_not_complete_before_its_end() {
     let (fixture, refresh) = eight_days().await;
     let now = fixture.clock.now();
     let (from, to) = (now - minutes(DAY / 2), now - minutes(DAY / 2 - 240));
     fixture.too_late("a.example", "1", from + minutes(5));
-    // Somebody moves the watermark while the order's second query runs, and after it the time is over.
-    let (way, mut orders) = (fixture.rollups(), 0);
+    // Somebody moves the watermark while the recomputation's second query runs, and after it the time is over.
+    let (way, mut queries) = (fixture.rollups(), 0);
     let runtime = tokio::runtime::Handle::current();
     fixture.athena.on_query(move |query| {
         assert_eq!(query.kind, Kind::Minutes);
-        orders += 1;
-        if orders == 1 {
+        queries += 1;
+        if queries == 1 {
             let way = way.clone();
             runtime.spawn(async move {
                 let there = way.watermark().await.unwrap().unwrap();
                 way.put_watermark(&there.value, Some(there.version)).await.unwrap().unwrap();
             });
         }
-        Ok(Duration::from_millis(if orders == 1 { 100 } else { 5_000 }))
+        Ok(Duration::from_millis(if queries == 1 { 100 } else { 5_000 }))
     });
-    let (report, result) = fixture.run_unseen(&refresh, order(from, to), Duration::from_millis(900)).await;
+    let (report, result) = fixture.run_unseen(&refresh, recompute(from, to), Duration::from_millis(900)).await;
     assert!(matches!(result, Err(RefreshError::RecomputeUnfinished(_))), "{result:?}");
     assert!(!report.complete, "{report:?}");
 }

@@ -125,7 +125,7 @@ async fn a_restored_table_lacks_what_the_logs_no_longer_hold_falls_once_and_neve
 }
 
 #[tokio::test]
-async fn what_an_order_had_found_in_a_later_folder_is_to_be_ordered_again_in_a_restored_table() {
+async fn what_a_recomputation_had_found_in_a_later_folder_is_to_be_recomputed_again_in_a_restored_table() {
     let restorable = restorable().await;
     let fixture = &restorable.fixture;
     let ended = at("2026-11-24T20:40:10");

@@ -24,7 +24,6 @@ const HISTOGRAMS: [(&str, u32, i32, i32); 3] = [
     ("wafer_output_speed_tokens_per_second", 3, 0, 10),
 ];
 
-/// A value of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
     /// In the unit of its last decimal place; protobuf has none.

@@ -25,7 +25,8 @@ async fn interleave(fixture: &Fixture) {
 
 #[tokio::test]
 async fn a_scrape_between_any_two_calls_of_a_first_fill_is_right_or_refused() {
-    // The target is 3 minutes after the hour: the hour's end is young enough to be answered from before the fill is done.
+    // The target is 3 minutes after the hour: the hour's end is young enough to be answered from before the fill is
+    // done.
     let now = at("2026-11-24T20:04:30");
     let fixture = Fixture::new(now, &HOSTS[..1]).await;
     fixture.deliver(now - hours(26), now, 1_200);

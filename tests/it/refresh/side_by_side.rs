@@ -21,8 +21,8 @@ fn spawn(fixture: &Fixture, refresh: &Arc<Refresh>) -> JoinHandle<Report> {
     })
 }
 
-/// Stops a run before its call of that number, or once that is carried out, lets a younger one go all the way, and the older
-/// one after it. Whether the older one made so many calls.
+/// Stops a run before its call of that number, or once that is carried out, lets a younger one go all the way, and the
+/// older one after it. Whether the older one made so many calls.
 async fn overtaken_at(fixture: &Fixture, call: usize, acted: bool) -> bool {
     let (older, way) = fixture.another_refresh().await;
     if acted {

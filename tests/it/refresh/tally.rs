@@ -128,7 +128,8 @@ pub fn tokens_per_second(row: &Row) -> Option<f64> {
     (speed <= 1e9).then_some(speed)
 }
 
-/// The number of the bucket with the smallest bound that the value does not exceed; bounds are powers of the root of two.
+/// The number of the bucket with the smallest bound that the value does not exceed; bounds are powers of the root of
+/// two.
 fn bucket(value: f64, per_doubling: i32) -> i32 {
     if value < 1e-6 {
         return ZERO;

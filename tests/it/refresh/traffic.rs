@@ -44,8 +44,9 @@ pub fn request(host: &str, ended_at_ms: i64) -> Row {
 }
 
 impl Fixture {
-    /// Delivers a request of each host every so many seconds of that time. Files come at 20 s past a minute, in the folder of
-    /// that time or of their oldest row; one row in 13 comes up to 10 minutes late, and one in 17 comes twice.
+    /// Delivers a request of each host every so many seconds of that time. Files come at 20 s past a minute, in the
+    /// folder of that time or of their oldest row; one row in 13 comes up to 10 minutes late, and one in 17 comes
+    /// twice.
     pub fn deliver(&self, from: Timestamp, to: Timestamp, every_seconds: usize) {
         let (from, to) = (from.as_millisecond(), to.as_millisecond());
         let mut files: BTreeMap<i64, Vec<Row>> = BTreeMap::new();

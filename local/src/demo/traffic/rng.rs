@@ -1,14 +1,14 @@
 //! Random draws that depend on nothing but what they are drawn for.
 
-/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same forever, which no general-purpose generator
-/// of a library promises.
+/// A `SplitMix64` generator: tiny, good enough for demo traffic, and the same forever, which no general-purpose
+/// generator of a library promises.
 pub(super) struct Draws {
     state: u64,
 }
 
 impl Draws {
     /// The draws for one call of one repetition of an endpoint's trace.
-    pub(super) fn of(endpoint: &str, repetition: i64, index: usize) -> Self {
+    pub(super) fn new(endpoint: &str, repetition: i64, index: usize) -> Self {
         // FNV-1a: names differ in few bits, seeds should not.
         let name = endpoint
             .bytes()
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn draws_are_the_same_on_every_run_and_differ_by_endpoint_repetition_and_call() {
-        let first = |endpoint, repetition, index| Draws::of(endpoint, repetition, index).bits();
+        let first = |endpoint, repetition, index| Draws::new(endpoint, repetition, index).bits();
         assert_eq!(first("chat.demo.example", 7, 3), 9_125_392_406_262_899_950);
         let others =
             [first("code.demo.example", 7, 3), first("chat.demo.example", 8, 3), first("chat.demo.example", 7, 4)];
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn noise_has_its_median_at_one_and_the_spread_asked_for() {
-        let mut logs: Vec<f64> = (0..20_000).map(|index| Draws::of("x", 0, index).noise(0.3).ln()).collect();
+        let mut logs: Vec<f64> = (0..20_000).map(|index| Draws::new("x", 0, index).noise(0.3).ln()).collect();
         logs.sort_by(f64::total_cmp);
         assert!(logs[10_000].abs() < 0.01, "{}", logs[10_000]);
         // One standard deviation above the mean lies 84.13 % of a normal distribution.

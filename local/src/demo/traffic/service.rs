@@ -10,11 +10,11 @@ pub(super) const MAX_LATENCY_MS: u32 = 600_000;
 /// A model behind an endpoint, and how fast it serves.
 ///
 /// *Time to first token* is `(prefill_ms + prefill_ms_per_token × uncached input) × noise × pace`, *each further token*
-/// takes `decode_ms_per_token × noise × pace`, drawn once a request; both noises are log-normal with median 1 (σ 0.35 and
-/// 0.15). The pace goes up and down: for the first token by half, for further ones by 15 %, every 15 minutes, as the
-/// workers' queues do; and by half and a tenth of what the load of the minute before is over the trace's mean. A share of
-/// the calls, `cache_hit_share`, finds 20 to 95 % of its input in the prompt cache, in blocks of 16 tokens. A share,
-/// `streaming_share`, streams; only those have a time to first token in the log. Of all calls
+/// takes `decode_ms_per_token × noise × pace`, drawn once a request; both noises are log-normal with median 1 (σ 0.35
+/// and 0.15). The pace goes up and down: for the first token by half, for further ones by 15 %, every 15 minutes, as
+/// the workers' queues do; and by half and a tenth of what the load of the minute before is over the trace's mean. A
+/// share of the calls, `cache_hit_share`, finds 20 to 95 % of its input in the prompt cache, in blocks of 16 tokens. A
+/// share, `streaming_share`, streams; only those have a time to first token in the log. Of all calls
 ///
 /// | share | status | `error_code` | output | lasts |
 /// |---|---|---|---|---|
@@ -28,7 +28,6 @@ pub(super) const MAX_LATENCY_MS: u32 = 600_000;
 pub struct Service {
     /// Host of the endpoint, lower case.
     pub endpoint: &'static str,
-    /// Name of the model.
     pub model: &'static str,
     /// Milliseconds before the first token that do not depend on the input.
     pub prefill_ms: f64,
@@ -89,7 +88,6 @@ impl Pace {
     }
 }
 
-/// What became of a call.
 pub(super) struct Outcome {
     pub(super) status_code: i32,
     pub(super) error_code: Option<&'static str>,

@@ -86,7 +86,7 @@ impl Logs {
         self.put(athena, draws, time(soon), file);
     }
 
-    /// Delivers rows that ended up to five hours ago, too late to be counted without an order.
+    /// Delivers rows that ended up to five hours ago, too late to be counted without a recomputation.
     pub fn deliver_too_late(&mut self, athena: &ScriptedAthena, draws: &mut Draws, now: Timestamp) -> Vec<Timestamp> {
         let ended: Vec<_> = (0..draws.between(1..4))
             .map(|_| now - SignedDuration::from_millis(draws.between(660_000..5 * 3_600_000)))

@@ -45,17 +45,17 @@ pub enum Step {
         call: &'static str,
         times: usize,
     },
-    /// Two runs whose calls are mixed; one may be killed in between, one may be an order.
+    /// Two runs whose calls are mixed; one may be killed in between, one may be a recomputation.
     SideBySide {
-        order: Option<Order>,
+        range: Option<Recompute>,
         killed: Option<usize>,
     },
-    /// An order to recompute, perhaps killed at a call.
-    Order {
-        order: Order,
+    /// A recomputation, perhaps killed at a call.
+    Recompute {
+        range: Recompute,
         killed: Option<usize>,
     },
-    /// Rows that come too late to be counted without an order.
+    /// Rows that come too late to be counted without a recomputation.
     TooLate,
     /// Rows that change or go away.
     Change,
@@ -95,12 +95,12 @@ impl Format {
 
 /// A range to recompute, in minutes before now.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct Recompute {
     from: i64,
     length: i64,
 }
 
-impl Order {
+impl Recompute {
     fn draw(draws: &mut Draws) -> Self {
         let length = draws.one_of(&[1, 7, 60, 100]);
         Self { from: draws.between(length + 3..600), length }
@@ -136,10 +136,10 @@ impl Step {
                 Self::LostAnswers { instance, call, times: draws.one_of(&[1, 2, 13]) }
             }
             156..168 => {
-                let order = draws.one_in(4).then(|| Order::draw(draws));
-                Self::SideBySide { order, killed: draws.one_in(3).then_some(calls) }
+                let range = draws.one_in(4).then(|| Recompute::draw(draws));
+                Self::SideBySide { range, killed: draws.one_in(3).then_some(calls) }
             }
-            168..176 => Self::Order { order: Order::draw(draws), killed: draws.one_in(2).then_some(calls) },
+            168..176 => Self::Recompute { range: Recompute::draw(draws), killed: draws.one_in(2).then_some(calls) },
             176..182 => Self::TooLate,
             182..197 => Self::Change,
             197..199 => Self::Outage { minutes: draws.one_of(&[4, 20, 45, 90, 150, 300]) },
@@ -167,9 +167,9 @@ impl Course {
                 let _ = self.fixture.run(&self.refreshes[instance]).await;
                 self.fixture.to_dynamodb.mends(call);
             }
-            Step::SideBySide { order, killed } => self.side_by_side(order, killed, draws).await,
-            Step::Order { order, killed } => {
-                let command = order.command(self.fixture.clock.now());
+            Step::SideBySide { range, killed } => self.side_by_side(range, killed, draws).await,
+            Step::Recompute { range, killed } => {
+                let command = range.command(self.fixture.clock.now());
                 if let Some(calls) = killed {
                     self.kill(0, command, calls, draws.one_in(2)).await;
                 } else {
@@ -223,10 +223,10 @@ impl Course {
         self.seen.take(&reply, &before);
     }
 
-    async fn side_by_side(&mut self, order: Option<Order>, killed: Option<usize>, draws: &mut Draws) {
+    async fn side_by_side(&mut self, range: Option<Recompute>, killed: Option<usize>, draws: &mut Draws) {
         let mut runs: Vec<Option<JoinHandle<_>>> = Vec::new();
         for (place, way) in self.ways.iter().enumerate() {
-            let command = order.filter(|_| place == 0).map_or(Command::CatchUp, |order| order.command(self.now()));
+            let command = range.filter(|_| place == 0).map_or(Command::CatchUp, |range| range.command(self.now()));
             let (refresh, clock) = (self.fixture.refresh_by(way), Clock::start(self.now()));
             if draws.one_in(2) {
                 way.proxy.step(0);
