@@ -21,7 +21,8 @@ pub async fn measure_all() {
     let cases = tables::cases();
 
     println!(
-        "| endpoint | call | ratio | p50 ms | floor ms | p99 ms | own CPU ms | CPU ms | calls to DynamoDB | bytes read |"
+        "| endpoint | call | ratio | p50 ms | floor ms | p99 ms | own CPU ms | CPU ms \
+         | calls to DynamoDB | bytes read |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     let mut rows = Vec::new();

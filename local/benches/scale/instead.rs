@@ -1,4 +1,5 @@
-//! What one would run instead: a query over 24 h for each scrape, and a small exporter that keeps its answer for a minute.
+//! What one would run instead: a query over 24 h for each scrape, and a small exporter that keeps its answer for a
+//! minute.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! What a refresh and a scrape cost as traffic, endpoints and the day grow, and what one would run instead of them. Figures
-//! for docs/numbers.md.
+//! What a refresh and a scrape cost as traffic, endpoints and the day grow, and what one would run instead of them.
+//! Figures for docs/numbers.md.
 //!
-//! `ROWS` holds the rows a day to try, in millions, separated by commas; `EXPORTER` the command that starts the exporter of
-//! benches/exporter.py.
+//! `ROWS` holds the rows a day to try, in millions, separated by commas; `EXPORTER` the command that starts the
+//! exporter of benches/exporter.py.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
