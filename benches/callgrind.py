@@ -84,9 +84,7 @@ def steps(folder: Path, arguments: Sequence[str | Path], marker: str) -> Iterato
     """Runs a program that names its steps, one on each line; what each took within the function that is the marker."""
     [symbol] = re.findall(rf"\S*{marker}17h\w+", symbols(Path(arguments[0])))
     output = folder / "callgrind"
-    # Dumped before it too: calls are counted whether the marker is on the stack or not.
-    options = ["--demangle=no", "--collect-atstart=no", f"--toggle-collect={symbol}"]
-    options += [f"--dump-before={symbol}", f"--dump-after={symbol}"]
+    options = ["--demangle=no", f"--dump-before={symbol}", f"--dump-after={symbol}"]
     done = subprocess.run(
         command(output, arguments, *options),
         env=os.environ | environment(),
