@@ -66,7 +66,8 @@ def memory(function: str) -> int:
 
 
 def alarms() -> int:
-    return template().count("Type: AWS::CloudWatch::Alarm\n")
+    """Those that are there without a front too."""
+    return template().count("Type: AWS::CloudWatch::Alarm\n    Properties:\n")
 
 
 def metrics() -> int:
@@ -181,6 +182,7 @@ def for_the_front() -> list[Line]:
     return [
         ("AWS WAF", f"a web ACL at ${WEB_ACL:.0f}, a rule at ${WAF_RULE:.0f}", WEB_ACL + WAF_RULE),
         ("Secrets Manager", "a secret", SECRET),
+        ("CloudWatch", "an alarm more", ALARM),
     ]
 
 

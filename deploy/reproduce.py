@@ -14,15 +14,17 @@ from pathlib import Path
 
 from deploy.release import SUMS, version
 from loopback import ROOT
+from loopback.processes import end_on_termination
 
 TOOLS = ROOT / "target" / "python" / "deploy"
 
 
-def released(folder: Path, tool_of_bill: str, umask: int, **others: str) -> str:
+def released(commit: str, folder: Path, tool_of_bill: str, umask: int, **others: str) -> str:
     """The sums of a release that is made in this folder."""
     begun = time.monotonic()
     source = folder / "wafer-metrics"
-    subprocess.run(["git", "clone", "--quiet", ROOT, source], check=True)
+    subprocess.run(["git", "clone", "--quiet", "--no-checkout", ROOT, source], check=True)
+    subprocess.run(["git", "checkout", "--quiet", commit], cwd=source, check=True)
     cargo = folder / "cargo"
     cargo.symlink_to(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CARGO_TARGET", "MAKE"))}
@@ -42,13 +44,15 @@ def released(folder: Path, tool_of_bill: str, umask: int, **others: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.reproduce", description=__doc__)
     parser.add_argument("tool_of_bill", help="the folder that cargo-cyclonedx is installed in, below this checkout")
+    end_on_termination()
     tool_of_bill = parser.parse_args().tool_of_bill
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
     with tempfile.TemporaryDirectory(prefix="reproduce-") as name:
         first, second = Path(name) / "one", Path(name) / "another" / "and-deeper"
         first.mkdir()
         second.mkdir(parents=True)
-        sums = released(first, tool_of_bill, umask=0o022, TZ="UTC", LC_ALL="C")
-        others = released(second, tool_of_bill, umask=0o077, TZ="Asia/Kathmandu", LC_ALL="C.UTF-8")
+        sums = released(commit, first, tool_of_bill, umask=0o022, TZ="UTC", LC_ALL="C")
+        others = released(commit, second, tool_of_bill, umask=0o077, TZ="Asia/Kathmandu", LC_ALL="C.UTF-8")
     print(sums, end="")
     if others != sums:
         sys.exit(f"Built again it is another:\n{others}")

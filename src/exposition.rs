@@ -20,7 +20,6 @@ pub enum View {
     Window,
     /// Counters and histograms.
     Counters,
-    /// Both.
     Both,
 }
 
@@ -43,12 +42,10 @@ impl View {
         }
     }
 
-    /// Whether the window's figures are asked for.
     pub const fn has_window(self) -> bool {
         matches!(self, Self::Window | Self::Both)
     }
 
-    /// Whether counters and histograms are asked for.
     pub const fn has_counters(self) -> bool {
         matches!(self, Self::Counters | Self::Both)
     }
@@ -64,7 +61,6 @@ impl View {
     }
 }
 
-/// Everything one scrape says.
 #[derive(Debug)]
 pub struct Snapshot {
     /// In the order asked.
@@ -79,10 +75,8 @@ pub struct Snapshot {
     pub budget_remaining: u64,
 }
 
-/// What is known of one endpoint.
 #[derive(Debug)]
 pub struct EndpointSnapshot {
-    /// The value of the `endpoint` label.
     pub endpoint: Host,
     pub figures: EndpointFigures,
     /// Requests that ended in the window's last 2 minutes.
@@ -91,7 +85,6 @@ pub struct EndpointSnapshot {
     pub engine: Option<EngineGauges>,
 }
 
-/// The figures of a view.
 #[derive(Debug)]
 pub enum EndpointFigures {
     /// Over the 24 h window.

@@ -111,13 +111,15 @@ def from_alloy(stack: Stack, key_file: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def in_formats(program: Path, stack: Stack, folder: Path, *formats: str) -> Iterator[Prometheus]:
+def in_formats(
+    program: Path, stack: Stack, folder: Path, *formats: str, interval: str = CALM_INTERVAL
+) -> Iterator[Prometheus]:
     """A Prometheus 3 with our job once for each format."""
     jobs = []
     native, options = native_histograms(program)
     for name in formats:
         job = yaml.safe_load(filled_in(stack, "prometheus/prometheus.yml", name))["scrape_configs"][0]
-        own = {"job_name": job_of(name), "scrape_interval": CALM_INTERVAL, **FORMATS[name]}
+        own = {"job_name": job_of(name), "scrape_interval": interval, **FORMATS[name]}
         jobs.append({**job, **own, **(native if name.startswith("native") else {})})
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump({"scrape_configs": jobs}))

@@ -43,7 +43,7 @@ PANELS = {
 # Of an annotation's keys, those that the Prometheus data source adds.
 OF_PROMETHEUS = {"expr", "titleFormat", "textFormat", "tagKeys", "step", "useValueForTime"}
 
-# Of no use on a dashboard: the length of a day, and what the window's last 2 minutes have beside a rate.
+# The window's length never changes, and a rate says more than the requests of the last 2 minutes.
 NOT_SHOWN = {"wafer_metrics_window_seconds", "wafer_concurrent_requests"}
 
 

@@ -1,10 +1,24 @@
 """Every expression of the rules, the dashboard and the page, asked of a Prometheus that scraped the endpoint."""
 
+import time
+
 import pytest
 
 from clients.conformance import contract
 from clients.conformance.conftest import Servers
-from clients.conformance.dashboard import ALL, OBJECTIVES, Panel, chosen, dashboard, filled_in, name, panels, queries
+from clients.conformance.dashboard import (
+    ALL,
+    OBJECTIVES,
+    Panel,
+    chosen,
+    dashboard,
+    filled_in,
+    name,
+    panels,
+    queries,
+    rows,
+)
+from clients.conformance.drawing import drawn
 from clients.conformance.expressions import labels_in, queries_of_the_page, rules, selectors, series_in, with_bool
 from clients.conformance.prometheus import DATA_SECONDS, Prometheus
 from clients.conformance.scrapes import FORMATS, RENAMED, job_of
@@ -134,6 +148,15 @@ def test_requests_that_several_clients_saw_are_shown_once(scraping: Servers) -> 
     assert of_one
     # The clients scrape at other times, so that each has seen another minute last.
     assert of_one / 2 < of_all < of_one * 2
+
+
+def test_every_panel_can_be_drawn(scraping: Servers) -> None:
+    """As `make picture` does."""
+    wait_for_counters(scraping.newest, job_of("native"))
+    figure = drawn(rows(), scraping.newest, chosen([CODE]), time.time() - 120, time.time())
+    assert [axes.get_title("left") for axes in figure.axes] == [panel["title"] for panel in panels()]
+    assert all(axes.lines or axes.texts for axes in figure.axes)
+    assert not any(text.get_text() == "No data" for axes in figure.axes for text in axes.texts)
 
 
 def test_choices_of_the_dashboard_have_values(prometheus: Prometheus) -> None:

@@ -26,7 +26,9 @@ def test_the_template_decides_memory_alarms_and_metrics(monkeypatch: pytest.Monk
     template = costs.template()
     before = costs.metrics(), costs.alarms(), costs.memory("RefreshFunction")
     changed = template.replace('".", "LateRows"', '".", "EarlyRows"], [".", "LateRows"', 1)
-    changed = changed.replace("  Dashboard:\n", "  More:\n    Type: AWS::CloudWatch::Alarm\n  Dashboard:\n")
+    changed = changed.replace(
+        "  Dashboard:\n", "  More:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n  Dashboard:\n"
+    )
     changed = changed.replace("      MemorySize: 512\n", "      MemorySize: 1024\n")
     monkeypatch.setattr(costs, "template", lambda: changed)
     after = costs.metrics(), costs.alarms(), costs.memory("RefreshFunction")

@@ -84,6 +84,19 @@ def test_the_front_sends_on_the_key_and_its_secret_and_keeps_nothing(fronted: Fr
     assert fronted.outputs["ScrapeUrl"] == f"https://{distribution['DomainName']}/v1/endpoints/metrics/prometheus"
 
 
+def test_an_alarm_watches_what_lets_the_front_in(fronted: Fronted) -> None:
+    [guard] = [
+        function["FunctionName"]
+        for function in fronted.aws.client("lambda").list_functions()["Functions"]
+        if function["FunctionName"].endswith("-guard")
+    ]
+    name = f"{STACK}-guard-failures"
+    [alarm] = fronted.aws.client("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", "Errors")
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": guard}]
+    assert alarm["AlarmActions"] == alarm["OKActions"] != []
+
+
 def test_one_address_may_not_send_a_flood(fronted: Fronted) -> None:
     waf = fronted.aws.client("wafv2")
     [listed] = waf.list_web_acls(Scope="CLOUDFRONT")["WebACLs"]

@@ -18,7 +18,8 @@ from deploy.tests import template_stack
 from loopback import ROOT
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
-ALARMS = re.findall(r"^### `([a-z-]+)`$", OPERATIONS, re.MULTILINE)
+# The one that is taken out is only there with a front: test_front.py.
+ALARMS = sorted(set(re.findall(r"^### `([a-z-]+)`$", OPERATIONS, re.MULTILINE)) - {"guard-failures"})
 
 
 @dataclass(frozen=True)

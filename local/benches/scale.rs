@@ -155,7 +155,7 @@ async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &
     let key = format!("benchmark-key-{run}");
     let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
     put_key(dynamodb, &key, "metrics", &hosts, &[]).await;
-    let event = Event::from_json(include_str!("../../events/scrape.json")).key(&key).endpoints(&hosts);
+    let event = Event::of(include_str!("../../events/scrape.json")).key(&key).endpoints(&hosts);
     let event = event.header("x-prometheus-scrape-timeout-seconds", "25");
     let started = Instant::now();
     let reply = call(scrape, &event, now()).await;

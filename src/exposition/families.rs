@@ -10,7 +10,6 @@ const fn family(view: View, name: &'static str, help: &'static str, values: Valu
     Family { name, help, view, values }
 }
 
-/// Every family.
 pub static FAMILIES: [Family; 27] = [
     family(
         View::Window,
@@ -45,7 +44,8 @@ pub static FAMILIES: [Family; 27] = [
     family(
         View::Window,
         "wafer_ttft_seconds",
-        "Time to the first token of successful streaming requests over the 24 h window, by quantile. Quantiles cannot be averaged.",
+        "Time to the first token of successful streaming requests over the 24 h window, by quantile. \
+         Quantiles cannot be averaged.",
         Values::Quantiles {
             quantiles: &[("0.5", 50), ("0.9", 90), ("0.95", 95), ("0.99", 99)],
             sketch: |window| &window.ttft.sketch,
@@ -63,7 +63,8 @@ pub static FAMILIES: [Family; 27] = [
     family(
         View::Window,
         "wafer_output_tokens_per_second",
-        "Output tokens per second of each successful request over the 24 h window, by quantile. Quantiles cannot be averaged.",
+        "Output tokens per second of each successful request over the 24 h window, by quantile. \
+         Quantiles cannot be averaged.",
         Values::Quantiles {
             quantiles: &[("0.1", 10), ("0.5", 50), ("0.9", 90), ("0.99", 99)],
             sketch: |window| &window.speed.sketch,
@@ -78,7 +79,8 @@ pub static FAMILIES: [Family; 27] = [
     family(
         View::Counters,
         "wafer_requests_by_status_code_total",
-        "Requests that ended, by status code. A code's line begins at its first requests, which increase() cannot see: alert on wafer_requests_total.",
+        "Requests that ended, by status code. A code's line begins at its first requests, which increase() cannot see: \
+         alert on wafer_requests_total.",
         Values::CounterByCode(|total| &total.statuses),
     ),
     family(
@@ -144,7 +146,8 @@ pub static FAMILIES: [Family; 27] = [
     family(
         View::Both,
         "wafer_concurrent_requests",
-        "Distinct requests, of any status, that ended in the last 2 minutes of the window: request logs only contain finished requests.",
+        "Distinct requests, of any status, that ended in the last 2 minutes of the window: \
+         request logs only contain finished requests.",
         Values::Gauge(|_, endpoint| Some(endpoint.concurrent_requests.into())),
     ),
     family(

@@ -7,7 +7,6 @@ use super::{EndpointSnapshot, Snapshot, View};
 use crate::model::sketch::{COARSE, FINE, Sketch};
 use crate::model::summary::{Distribution, StatusCounts, Summary, Total};
 
-/// A family of series.
 pub struct Family {
     pub name: &'static str,
     pub help: &'static str,
@@ -185,8 +184,8 @@ impl Display for Number {
 }
 
 impl Number {
-    /// The nearest float. Of a decimal it is read off the text: a float divided by another may be less than what a scraper
-    /// reads there, and a sum would fall where it changes the format.
+    /// The nearest float. Of a decimal it is read off the text: a float divided by another may be less than what a
+    /// scraper reads there, and a sum would fall where it changes the format.
     #[expect(clippy::cast_precision_loss, reason = "a float is what is asked for")]
     pub fn as_f64(self) -> f64 {
         match self {

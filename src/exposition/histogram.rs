@@ -1,5 +1,5 @@
-//! A histogram as it is shown: the classic buckets of the text formats, and the native ones of protobuf. Both are read off one
-//! sketch; powers of two are bounds of its grid, so each classic bucket is exact.
+//! A histogram as it is shown: the classic buckets of the text formats, and the native ones of protobuf. Both are read
+//! off one sketch; powers of two are bounds of its grid, so each classic bucket is exact.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,6 @@ use super::family::Number;
 use crate::model::sketch::{COARSE, Sketch};
 use crate::model::summary::Distribution;
 
-/// What the values of a histogram are.
 #[derive(Clone, Copy, Debug)]
 pub struct Scale {
     /// The classic bounds are 2 to the power of each from the first to the last.
@@ -64,7 +63,8 @@ impl Histogram<'_> {
         classic
     }
 
-    /// The native buckets of the sketch's own schema: where they are, and by how much each count differs from the one before.
+    /// The native buckets of the sketch's own schema: where they are, and by how much each count differs from the one
+    /// before.
     pub fn native(&self) -> (Vec<Span>, Vec<i64>) {
         let (mut spans, mut deltas): (Vec<Span>, Vec<i64>) = (Vec::new(), Vec::new());
         let (mut next, mut last_count) = (0, 0);

@@ -24,7 +24,6 @@ const MAX_BACKENDS: usize = 1_000;
 pub struct RangeSnapshot<'a> {
     pub endpoint: &'a Host,
     pub range: BinnedRange,
-    /// What the range covers.
     pub window: Range<Minute>,
     /// What ended in each bin.
     pub bins: Vec<Summary>,

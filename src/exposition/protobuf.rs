@@ -1,8 +1,8 @@
-//! Prometheus protobuf: a `MetricFamily` after another, each with its length before it. The only format that holds native
-//! histograms.
+//! Prometheus protobuf: a `MetricFamily` after another, each with its length before it. The only format that holds
+//! native histograms.
 //!
-//! Source: <https://github.com/prometheus/client_model/blob/v0.6.2/io/prometheus/client/metrics.proto>. Scalars are optional
-//! there, so that a zero is written too.
+//! Source: <https://github.com/prometheus/client_model/blob/v0.6.2/io/prometheus/client/metrics.proto>. Scalars are
+//! optional there, so that a zero is written too.
 
 use prost::Message;
 

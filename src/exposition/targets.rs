@@ -27,8 +27,8 @@ struct Labels {
     instance: String,
 }
 
-/// The groups of these endpoints, each of as many as one scrape may have. Groups are of one address, so that each needs an
-/// instance of its own: else the `up` of one would be that of all.
+/// The groups of these endpoints, each of as many as one scrape may have. Groups are of one address, so that each needs
+/// an instance of its own: else the `up` of one would be that of all.
 pub fn groups(
     api_host: &str,
     path: &'static str,

@@ -13,8 +13,8 @@ const KEY_LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
 pub struct KeyHash(String);
 
 impl KeyHash {
-    /// Takes the key out of an `Authorization` value: `Bearer`, in any case, one space, and a `b64token` (RFC 6750 §2.1) of 8
-    /// to 256 characters with nothing after it. `None` on anything else.
+    /// Takes the key out of an `Authorization` value: `Bearer`, in any case, one space, and a `b64token` (RFC 6750
+    /// §2.1) of 8 to 256 characters with nothing after it. `None` on anything else.
     #[must_use]
     pub fn from_authorization(value: &[u8]) -> Option<Self> {
         let (scheme, key) = value.split_at_checked("Bearer ".len())?;

@@ -14,7 +14,6 @@ const MAX_COUNT: f64 = 1e9;
 /// A gauge that workers report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gauge {
-    /// Its attribute in a heartbeat.
     pub attribute: &'static str,
     pub kind: Kind,
     /// How an endpoint's value comes from its workers'.
@@ -43,7 +42,6 @@ pub const KV_CACHE_USAGE_RATIO: Gauge =
 pub const KV_CACHE_HIT_RATIO: Gauge =
     Gauge { attribute: "kv_cache_hit_ratio", kind: Kind::Ratio, aggregate: Aggregate::Mean };
 
-/// Every gauge that is read from heartbeats.
 pub const GAUGES: [Gauge; 4] = [RUNNING_REQUESTS, QUEUE_DEPTH, KV_CACHE_USAGE_RATIO, KV_CACHE_HIT_RATIO];
 
 /// Values of [`GAUGES`] by attribute, without those that are not reported.

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-/// How often a key may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// Calls a key has at once.
@@ -14,7 +13,8 @@ pub struct Quota {
 /// What a key has of each route, counted by itself.
 pub const PER_KEY: Quota = Quota { slots: 6, window_seconds: 60 };
 
-/// A slot frees this much before the nominal window has passed, so that a scraper on a 10 s interval that jitters is never refused.
+/// A slot frees this much before the nominal window has passed, so that a scraper on a 10 s interval that jitters is
+/// never refused.
 const JITTER: SignedDuration = SignedDuration::from_secs(1);
 
 impl Quota {
@@ -33,7 +33,6 @@ impl Quota {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub quota: Quota,
-    /// Slots that are free.
     pub remaining: u64,
     /// Whole seconds until the next slot frees, rounded up.
     pub frees_in_seconds: u64,

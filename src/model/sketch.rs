@@ -1,8 +1,8 @@
 //! A mergeable histogram of latencies or speeds, from which quantiles are read within 0.54 %.
 //!
-//! The grid is that of a Prometheus native histogram: at schema `s`, bucket `i` holds the values in
-//! `(2^((i-1)/2^s), 2^(i/2^s)]` (<https://prometheus.io/docs/specs/native_histograms/#schema>). Each step to a lower schema joins
-//! two neighbours, exactly.
+//! The grid is that of a Prometheus native histogram: at schema `s`, bucket `i` holds the values in `(2^((i-1)/2^s),
+//! 2^(i/2^s)]` (<https://prometheus.io/docs/specs/native_histograms/#schema>). Each step to a lower schema joins two
+//! neighbours, exactly.
 
 use std::ops::RangeInclusive;
 
@@ -34,8 +34,8 @@ pub trait CountByBucket {
     fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError>;
 }
 
-/// Counts of values by bucket. Two sketches of the same values are equal, however they were put together. At most 3,201 buckets:
-/// values are from [`SMALLEST`] to 2^30.
+/// Counts of values by bucket. Two sketches of the same values are equal, however they were put together. At most 3,201
+/// buckets: values are from [`SMALLEST`] to 2^30.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sketch<const SCHEMA: u32> {
     zeros: u64,
@@ -43,13 +43,11 @@ pub struct Sketch<const SCHEMA: u32> {
     counts: Vec<(i32, u64)>,
 }
 
-/// Why a bucket cannot be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum SketchError {
     /// No value falls into it.
     #[error("bucket {0} is out of range")]
     BucketOutOfRange(i64),
-    /// More values than can be counted.
     #[error("bucket count overflows")]
     Overflow,
 }
@@ -91,7 +89,6 @@ impl<const SCHEMA: u32> Sketch<SCHEMA> {
         Ok(())
     }
 
-    /// Adds the values of another sketch.
     pub fn merge(&mut self, other: &Self) {
         self.zeros = self.zeros.saturating_add(other.zeros);
         self.counts.extend_from_slice(&other.counts);
@@ -120,7 +117,6 @@ impl<const SCHEMA: u32> Sketch<SCHEMA> {
         self.counts.binary_search_by_key(&bucket, |(bucket, _)| *bucket).map_or(0, |at| self.counts[at].1)
     }
 
-    /// How many values it holds.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().fold(self.zeros, |sum, (_, count)| sum.saturating_add(*count))
@@ -163,8 +159,8 @@ impl Sketch<FINE> {
         Sketch { zeros: self.zeros, counts }
     }
 
-    /// The nearest-rank quantile: the value of rank `ceil(percent / 100 * count)` of the values in order, within 0.54 %.
-    /// `None` when there are no values.
+    /// The nearest-rank quantile: the value of rank `ceil(percent / 100 * count)` of the values in order, within 0.54
+    /// %. `None` when there are no values.
     #[must_use]
     pub fn quantile(&self, percent: u8) -> Option<f64> {
         let count = self.count();
@@ -248,7 +244,10 @@ mod tests {
         }
 
         #[test]
-        fn a_quantile_is_the_nearest_rank_within_six_per_mille(mut values in vec(value(), 1..200), percent in 1_u8..=99) {
+        fn a_quantile_is_the_nearest_rank_within_six_per_mille(
+            mut values in vec(value(), 1..200),
+            percent in 1_u8..=99,
+        ) {
             let answer = sketch_of(&values).quantile(percent).unwrap();
             values.sort_by(f64::total_cmp);
             let exact = values[(values.len() * usize::from(percent)).div_ceil(100) - 1];

@@ -6,7 +6,8 @@ use crate::model::sketch::{COARSE, FINE, Sketch};
 /// The status code under which requests are counted that have none from 100 to 599.
 pub const NO_STATUS: u16 = 0;
 
-/// Counts, sums and distributions of the requests that ended in a stretch of time. They add up. `S` is the kind of sketch.
+/// Counts, sums and distributions of the requests that ended in a stretch of time. They add up. `S` is the kind of
+/// sketch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Figures<S> {
     pub statuses: StatusCounts,
@@ -31,14 +32,14 @@ pub type Total = Figures<Sketch<COARSE>>;
 /// A summary that many others are added to.
 pub type DenseSummary = Figures<DenseSketch>;
 
-/// Values by bucket, and their exact sum. The sum is an integer, so that it is the same in whatever order it is added up.
+/// Values by bucket, and their exact sum. The sum is an integer, so that it is the same in whatever order it is added
+/// up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Distribution<S> {
     pub sketch: S,
     pub sum: u128,
 }
 
-/// Requests by status code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct StatusCounts(Vec<(u16, u64)>);
 

@@ -44,7 +44,6 @@ impl Minute {
         jiff::tz::Offset::UTC.to_timestamp(time).ok().map(Self::floor)
     }
 
-    /// When it starts.
     pub fn start(self) -> Timestamp {
         timestamp(self.as_second())
     }
@@ -69,7 +68,6 @@ impl Minute {
         Self(self.0.div_euclid(minutes) * minutes)
     }
 
-    /// The hour it lies in.
     pub const fn hour(self) -> Hour {
         Hour(self.0.div_euclid(60))
     }
@@ -86,7 +84,6 @@ impl Hour {
         Minute::from_key(&format!("{key}:00")).map(Minute::hour)
     }
 
-    /// Its first minute.
     pub const fn start(self) -> Minute {
         Minute(self.0 * 60)
     }
@@ -96,12 +93,10 @@ impl Hour {
         self.next().start()
     }
 
-    /// The hour after it.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
-    /// The hour before it.
     pub const fn previous(self) -> Self {
         self.plus(-1)
     }
@@ -145,8 +140,8 @@ impl Hour {
     }
 }
 
-/// What one window is put together from: the minutes of its first, partial hour, the whole hours that are sealed, and the
-/// minutes since. The three follow each other without gap or overlap.
+/// What one window is put together from: the minutes of its first, partial hour, the whole hours that are sealed, and
+/// the minutes since. The three follow each other without gap or overlap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WindowParts {
     /// Minutes before the first whole hour.
@@ -158,8 +153,8 @@ pub struct WindowParts {
 }
 
 impl WindowParts {
-    /// The parts of a window of any length, where every hour before `sealed` has its items. Without a whole sealed hour all of it
-    /// is tail.
+    /// The parts of a window of any length, where every hour before `sealed` has its items. Without a whole sealed hour
+    /// all of it is tail.
     pub fn new(window: &Range<Minute>, sealed: Hour) -> Self {
         let first = window.start.hour_ceil();
         let last = sealed.min(window.end.plus(-CONCURRENT_MINUTES).hour());

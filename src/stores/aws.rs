@@ -13,8 +13,8 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 /// The SDK's own configuration: environment variables as everywhere. One of a service, such as
 /// `AWS_ENDPOINT_URL_DYNAMODB`, counts as not set where it is empty; the SDK would take it for a URL.
 ///
-/// What Lambda sets is all that a function needs. Where it is there, what the SDK builds to look elsewhere is left out: it is
-/// most of a start. `lookup` is `std::env::var` in production.
+/// What Lambda sets is all that a function needs. Where it is there, what the SDK builds to look elsewhere is left out:
+/// it is most of a start. `lookup` is `std::env::var` in production.
 pub async fn config(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
     if ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().all(|name| lookup(name).is_some()) {

@@ -1,7 +1,8 @@
-//! The rollups table: what is known of each endpoint's minutes and hours, its running total, and how far the refresh has come.
+//! The rollups table: what is known of each endpoint's minutes and hours, its running total, and how far the refresh
+//! has come.
 //!
-//! Keys carry the format's version (`m2#`, `h2#`, `total2`, `watermark2`, `since2`): a release with another format fills items of
-//! its own, and either can be backed out. Every write is on condition of the `version` that was read.
+//! Keys carry the format's version (`m2#`, `h2#`, `total2`, `watermark2`, `since2`): a release with another format
+//! fills items of its own, and either can be backed out. Every write is on condition of the `version` that was read.
 
 mod format;
 mod reader;
@@ -26,7 +27,8 @@ pub use format::{FormatError, decode, encode};
 pub use reader::{BinSummaries, RollupReader, WindowSummary};
 pub use writer::{HourChange, MinuteChange, PutOutcome, RollupWriter, Transaction};
 
-/// Days that a minute's item is kept after its minute or its writing, whichever is later: a day more than a refresh reaches back.
+/// Days that a minute's item is kept after its minute or its writing, whichever is later: a day more than a refresh
+/// reaches back.
 const MINUTE_DAYS: i64 = 8;
 /// Days that an hour's item is kept after the hour.
 const HOUR_DAYS: i64 = 32;
@@ -39,7 +41,6 @@ pub struct Versioned<T> {
     pub version: u64,
 }
 
-/// The item of a minute or an hour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
     pub summary: Summary,
@@ -89,7 +90,6 @@ impl Period {
     }
 }
 
-/// An item that cannot be read.
 #[derive(Debug, Error)]
 pub enum RollupError {
     #[error(transparent)]

@@ -44,7 +44,7 @@ impl Event {
         Self(serde_json::from_str(event).unwrap()).key(DEDICATED_KEY).query(&format!("endpoint={CHAT}"))
     }
 
-    pub fn from_json(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         Self(serde_json::from_str(text).unwrap())
     }
 

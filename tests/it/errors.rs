@@ -298,7 +298,7 @@ async fn an_event_that_is_no_http_request_fails_the_invocation() {
     for event in
         ["{}", "[]", "null", "\"text\"", include_str!("../../events/schedule.json"), r#"{"version":"2.0","headers":5}"#]
     {
-        assert!(try_call(&scrape, &Event::from_json(event), now()).await.is_err(), "{event}");
+        assert!(try_call(&scrape, &Event::of(event), now()).await.is_err(), "{event}");
     }
     assert!(proxy.calls().is_empty());
 }
@@ -321,7 +321,7 @@ async fn the_events_of_this_repository_get_what_their_names_say() {
         (include_str!("../../events/invalid-range.json"), 422, "invalid_range"),
         (include_str!("../../events/targets.json"), 200, "ok"),
     ] {
-        let reply = call(&scrape, &Event::from_json(event), now()).await;
+        let reply = call(&scrape, &Event::of(event), now()).await;
         assert_eq!((reply.status, reply.code().as_str()), (status, code), "{}", reply.body);
     }
 }

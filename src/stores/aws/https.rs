@@ -1,5 +1,5 @@
-//! The HTTPS client of the AWS clients. Most of a start would be reading the system's 140 certificates; AWS's own hosts need
-//! five.
+//! The HTTPS client of the AWS clients. Most of a start would be reading the system's 140 certificates; AWS's own hosts
+//! need five.
 
 use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
@@ -17,8 +17,8 @@ const ELSEWHERE: [&str; 5] =
 /// How the regions begin in which AWS's hosts have certificates of these roots: those of the SDK's partition `aws`.
 const CONTINENTS: [&str; 9] = ["af", "ap", "ca", "eu", "il", "me", "mx", "sa", "us"];
 
-/// A client that trusts Amazon's roots, where the environment says that there is nothing else to trust; else `None`, for the
-/// SDK's own, which trusts the system's.
+/// A client that trusts Amazon's roots, where the environment says that there is nothing else to trust; else `None`,
+/// for the SDK's own, which trusts the system's.
 pub fn amazon_only(lookup: impl Fn(&str) -> Option<String>) -> Option<SharedHttpClient> {
     let elsewhere = ELSEWHERE.iter().any(|name| lookup(name).is_some_and(|value| !value.trim().is_empty()));
     if elsewhere || !lookup("AWS_REGION").is_some_and(|region| is_of_partition_aws(&region)) {
@@ -29,7 +29,8 @@ pub fn amazon_only(lookup: impl Fn(&str) -> Option<String>) -> Option<SharedHttp
     Some(Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).tls_context(tls).build_https())
 }
 
-/// Regions of other partitions begin otherwise, or have a further part: `cn-north-1`, `us-gov-west-1`, `eusc-de-east-1`.
+/// Regions of other partitions begin otherwise, or have a further part: `cn-north-1`, `us-gov-west-1`,
+/// `eusc-de-east-1`.
 fn is_of_partition_aws(region: &str) -> bool {
     let parts: Vec<_> = region.split('-').collect();
     matches!(parts[..], [continent, _, _] if CONTINENTS.contains(&continent))

@@ -1,9 +1,10 @@
 //! Format 2: the one binary attribute that holds a summary or a running total.
 //!
-//! Two bytes, the format's version and the schema of its sketches; then unsigned LEB128 numbers. Status codes: how many, and for
-//! each the distance from the one before and its count. The sums of input, output and cache-read tokens. Then for time to first
-//! token, duration and speed: the sum, the zeros, the number of buckets, and for each the distance from the one before (the first:
-//! the zigzag of its number) and its count. Totals over classes and counts of values are added up when read, never kept.
+//! Two bytes, the format's version and the schema of its sketches; then unsigned LEB128 numbers. Status codes: how
+//! many, and for each the distance from the one before and its count. The sums of input, output and cache-read tokens.
+//! Then for time to first token, duration and speed: the sum, the zeros, the number of buckets, and for each the
+//! distance from the one before (the first: the zigzag of its number) and its count. Totals over classes and counts of
+//! values are added up when read, never kept.
 
 use thiserror::Error;
 
@@ -12,7 +13,6 @@ use crate::model::summary::{Distribution, Figures, StatusCounts};
 
 const VERSION: u8 = 2;
 
-/// Bytes that are not a summary of this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum FormatError {
     #[error("unknown summary format")]
@@ -62,7 +62,8 @@ fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Di
 /// Reads what [`encode`] wrote.
 ///
 /// # Errors
-/// On anything else: another version or schema, bytes missing or left over, codes or buckets out of order or out of range.
+/// On anything else: another version or schema, bytes missing or left over, codes or buckets out of order or out of
+/// range.
 pub fn decode<S: CountByBucket + Default>(bytes: &[u8]) -> Result<Figures<S>, FormatError> {
     let mut figures = Figures::default();
     decode_onto(&mut figures, bytes)?;
@@ -221,7 +222,10 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_an_error_or_figures_and_never_a_panic(mut bytes in vec(any::<u8>(), 0..60), versioned in any::<bool>()) {
+        fn garbage_is_an_error_or_figures_and_never_a_panic(
+            mut bytes in vec(any::<u8>(), 0..60),
+            versioned in any::<bool>(),
+        ) {
             if versioned && bytes.len() > 1 {
                 bytes[..2].copy_from_slice(&[VERSION, schema_byte::<Sketch<FINE>>()]);
             }

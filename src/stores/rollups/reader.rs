@@ -1,5 +1,5 @@
-//! What a scrape reads: the watermark first, and only then the items it says count. No item means no traffic, so an item read
-//! before a watermark that already counts on it would be a silent zero.
+//! What a scrape reads: the watermark first, and only then the items it says count. No item means no traffic, so an
+//! item read before a watermark that already counts on it would be a silent zero.
 
 use std::iter;
 use std::ops::Range;
@@ -22,13 +22,12 @@ use crate::stores::rate_limits::Admission;
 
 /// How long after a catch-up every read is strongly consistent: items far in the past have just been written.
 const CATCH_UP_SETTLES: SignedDuration = SignedDuration::from_mins(1);
-/// How many minutes one query reads of a range that is read by minutes: one query answers page after page, several do so side
-/// by side.
+/// How many minutes one query reads of a range that is read by minutes: one query answers page after page, several do
+/// so side by side.
 const SLICE_MINUTES: i64 = 6 * 60;
 /// The same of hours.
 const SLICE_HOURS: i64 = 7 * 24;
 
-/// Reads the rollups table.
 #[derive(Clone, Debug)]
 pub struct RollupReader {
     client: Client,
@@ -65,26 +64,18 @@ impl RollupReader {
         Self { client, table }
     }
 
-    /// How far the refresh has come; strongly consistent, since a window must never move back. `None` before the first refresh.
-    ///
-    /// # Errors
-    /// When it cannot be read.
+    /// How far the refresh has come; strongly consistent, since a window must never move back. `None` before the first
+    /// refresh.
     pub async fn watermark(&self, _: &Grant) -> Result<Option<Watermark>, Cause> {
         Ok(super::watermark(&self.client, &self.table).await?.map(|mark| mark.value))
     }
 
     /// The first minute that was ever read; it never changes. `None` before the first refresh.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn since(&self, _: &Admission) -> Result<Option<Minute>, Cause> {
         super::since(&self.client, &self.table).await
     }
 
     /// Everything that was ever counted of an endpoint; strongly consistent, since no counter may fall.
-    ///
-    /// # Errors
-    /// When the item cannot be read or does not decode.
     pub async fn total(&self, _: &Admission, endpoint: &Host) -> Result<Total, Cause> {
         let get = self.client.get_item().table_name(&self.table).consistent_read(true);
         let get = get.key("endpoint", s(endpoint.as_str())).key("period", s(Period::Total.key()));
@@ -92,9 +83,6 @@ impl RollupReader {
     }
 
     /// Requests of an endpoint that ended in the last two minutes before the watermark.
-    ///
-    /// # Errors
-    /// When an item cannot be read or does not decode.
     pub async fn concurrent_requests(
         &self,
         _: &Admission,
@@ -112,11 +100,8 @@ impl RollupReader {
 
     /// A window of an endpoint that ends where the watermark says.
     ///
-    /// Reads are strongly consistent only where something may just have been written: after the last sealed hour, that hour
-    /// itself, and everything right after a catch-up.
-    ///
-    /// # Errors
-    /// When an item cannot be read or does not decode.
+    /// Reads are strongly consistent only where something may just have been written: after the last sealed hour, that
+    /// hour itself, and everything right after a catch-up.
     pub async fn window(
         &self,
         _: &Admission,
@@ -137,11 +122,8 @@ impl RollupReader {
         Ok(WindowSummary { summary: sum.into(), concurrent_requests })
     }
 
-    /// The bins of a range of an endpoint. Up to a day it is read by minutes, since bins cut across hours; a longer one by hours
-    /// as far as they are sealed.
-    ///
-    /// # Errors
-    /// When an item cannot be read or does not decode.
+    /// The bins of a range of an endpoint. Up to a day it is read by minutes, since bins cut across hours; a longer one
+    /// by hours as far as they are sealed.
     pub async fn bins(
         &self,
         admission: &Admission,

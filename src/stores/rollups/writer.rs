@@ -1,5 +1,5 @@
-//! What the refresh reads and writes. An item is written only on condition of the version that was read, so that whatever is
-//! repeated, killed or run side by side, nothing is counted twice.
+//! What the refresh reads and writes. An item is written only on condition of the version that was read, so that
+//! whatever is repeated, killed or run side by side, nothing is counted twice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,19 +27,17 @@ use crate::stores::dynamodb::query;
 const IS_NEW: &str = "attribute_not_exists(version)";
 const IS_AS_READ: &str = "version = :version";
 
-/// Reads and writes the rollups table.
 #[derive(Clone, Debug)]
 pub struct RollupWriter {
     client: Client,
     table: String,
 }
 
-/// What became of a conditional write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutOutcome {
     Stored,
-    /// Nothing was changed: somebody else has written since the item was read, or is writing, or the table is throttled. What
-    /// was read is to be read again.
+    /// Nothing was changed: somebody else has written since the item was read, or is writing, or the table is
+    /// throttled. What was read is to be read again.
     Overtaken,
 }
 
@@ -72,25 +70,16 @@ impl RollupWriter {
     }
 
     /// How far the refresh has come; `None` before the first one.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn watermark(&self) -> Result<Option<Versioned<Watermark>>, Cause> {
         super::watermark(&self.client, &self.table).await
     }
 
     /// The first minute that was ever read.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn since(&self) -> Result<Option<Minute>, Cause> {
         super::since(&self.client, &self.table).await
     }
 
     /// Notes the first minute ever read, once; a note that is there already stays.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub async fn put_since(&self, since: Minute) -> Result<PutOutcome, Cause> {
         let mut item = Item::from(refresh_key(SINCE));
         item.insert("since".to_owned(), n(since.as_second()));
@@ -98,12 +87,9 @@ impl RollupWriter {
         send(put.condition_expression("attribute_not_exists(since)")).await
     }
 
-    /// Puts the watermark in the place of the version that was read, and returns its version; `None` where another has been put
-    /// meanwhile. An answer that was lost is recognised when the SDK repeats the call: what is refused but stands there
-    /// already is stored.
-    ///
-    /// # Errors
-    /// When it cannot be written.
+    /// Puts the watermark in the place of the version that was read, and returns its version; `None` where another has
+    /// been put meanwhile. An answer that was lost is recognised when the SDK repeats the call: what is refused but
+    /// stands there already is stored.
     pub async fn put_watermark(&self, mark: &Watermark, replaces: Option<u64>) -> Result<Option<u64>, Cause> {
         let next = Versioned { value: mark.clone(), version: next_version(replaces) };
         let put = self.client.put_item().table_name(&self.table).set_item(Some(watermark_item(mark, next.version)));
@@ -121,9 +107,6 @@ impl RollupWriter {
     }
 
     /// The stored minutes of an endpoint in a range; strongly consistent.
-    ///
-    /// # Errors
-    /// When they cannot be read.
     pub async fn minutes(&self, endpoint: &Host, range: &Range<Minute>) -> Result<BTreeMap<Minute, Stored>, Cause> {
         if range.is_empty() {
             return Ok(BTreeMap::new());
@@ -147,18 +130,12 @@ impl RollupWriter {
     }
 
     /// The item of an endpoint's hour; strongly consistent.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn hour(&self, endpoint: &Host, hour: Hour) -> Result<Option<Stored>, Cause> {
         let item = self.item(endpoint, Period::Hour(hour)).await?;
         Ok(item.as_ref().map(decode_stored).transpose()?)
     }
 
     /// What was ever counted for an endpoint; strongly consistent.
-    ///
-    /// # Errors
-    /// When it cannot be read.
     pub async fn total(&self, endpoint: &Host) -> Result<Option<Versioned<Total>>, Cause> {
         let item = self.item(endpoint, Period::Total).await?;
         let read = |item: &Item| -> Result<_, RollupError> {
@@ -173,8 +150,8 @@ impl RollupWriter {
         Ok(get.send().await?.item)
     }
 
-    /// Writes an endpoint's minutes, its hour and its total together. The SDK makes the `ClientRequestToken` and keeps it over
-    /// its own retries, so a lost answer writes nothing twice.
+    /// Writes an endpoint's minutes, its hour and its total together. The SDK makes the `ClientRequestToken` and keeps
+    /// it over its own retries, so a lost answer writes nothing twice.
     ///
     /// # Errors
     /// When it cannot be written; whether it was is then unknown.
@@ -210,9 +187,6 @@ impl RollupWriter {
     }
 
     /// Puts the item of an endpoint's hour in the place of the version that was read.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub async fn put_hour(&self, endpoint: &Host, change: &HourChange, as_of: Timestamp) -> Result<PutOutcome, Cause> {
         let period = Period::Hour(change.period);
         let item = item_of(endpoint, period, encode(&change.summary), next_version(change.replaces), as_of);

@@ -288,6 +288,7 @@ async fn a_recomputation_that_is_killed_at_any_call_and_repeated_counts_each_row
     fixture.deliver(start, start + hours(4), 120);
     fixture.clock.advance(hours(3));
     fixture.catch_up(&fixture.refresh()).await;
+    let command = recompute(start + minutes(60), start + minutes(180));
     let (mut calls, mut ended) = (0, false);
     while !ended {
         // Sealed, and not.
@@ -302,7 +303,7 @@ async fn a_recomputation_that_is_killed_at_any_call_and_repeated_counts_each_row
                 way.step(calls);
             }
             tokio::select! {
-                recomputing = fixture.run_unseen(&refresh, recompute(start + minutes(60), start + minutes(180)), RUN_TIME) => {
+                recomputing = fixture.run_unseen(&refresh, command, RUN_TIME) => {
                     recomputing.1.unwrap();
                     ended = true;
                 }

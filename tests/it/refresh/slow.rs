@@ -20,9 +20,9 @@ fn length(query: &Query) -> f64 {
     query.ended[0].end.duration_since(query.ended[0].start).as_secs_f64() / 60.0
 }
 
-/// After an outage of so many minutes, against an Athena whose queries take so many seconds, and so many for each minute
-/// they read: runs move on until all minutes of the outage are read, and each row counts once. How far behind they are
-/// meanwhile depends on the machine here, and is held where time is computed: `refresh::plan`.
+/// After an outage of so many minutes, against an Athena whose queries take so many seconds, and so many for each
+/// minute they read: runs move on until all minutes of the outage are read, and each row counts once. How far behind
+/// they are meanwhile depends on the machine here, and is held where time is computed: `refresh::plan`.
 async fn catches_up(outage: i64, each: f64, per_minute: f64) {
     let start = at("2026-11-24T20:15:30");
     let fixture = Fixture::begun(start, &HOSTS).await;
