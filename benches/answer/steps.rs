@@ -83,7 +83,7 @@ async fn record(case: &str, view: &str) -> Recorded {
     let cases = tables::cases();
     let case = cases.iter().find(|other| other.name == case).unwrap();
     let query = format!("endpoint={}&view={view}", case.hosts.join(","));
-    let event = Event::from_json(include_str!("../../events/scrape.json")).key(&tables::key(0)).query(&query);
+    let event = Event::of(include_str!("../../events/scrape.json")).key(&tables::key(0)).query(&query);
     let (recorder, answers) = (Recorder::default(), Answers::default());
     let service = calls::scrape(&recorder.client(&answers.record(&wire)));
     // The answer to a write is that invocation's.

@@ -10,6 +10,7 @@ use testing::keys::put_key;
 use testing::rollups::{self, watermark};
 use wafer_metrics::answer::Service;
 use wafer_metrics::model::host::Host;
+use wafer_metrics::model::sketch::{FINE, Sketch};
 use wafer_metrics::model::summary::{Distribution, StatusCounts, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::settings::ScrapeSettings;
@@ -65,7 +66,7 @@ async fn scraped(scrape: &Service, dynamodb: &aws_sdk_dynamodb::Client, hosts: &
     let key = format!("benchmark-key-{run}");
     let hosts: Vec<_> = hosts.iter().map(String::as_str).collect();
     put_key(dynamodb, &key, "metrics", &hosts, &[]).await;
-    let event = Event::from_json(include_str!("../../../events/scrape.json")).key(&key).endpoints(&hosts);
+    let event = Event::of(include_str!("../../../events/scrape.json")).key(&key).endpoints(&hosts);
     let event = event.header("x-prometheus-scrape-timeout-seconds", "25");
     let started = Instant::now();
     let reply = call(scrape, &event, now()).await;
@@ -101,7 +102,8 @@ fn size(value: &AttributeValue) -> usize {
 /// Latencies spread over a decade and a half, as real ones are.
 fn summary(requests: u64) -> Summary {
     let distribution = |centre: i32| {
-        let mut distribution = Distribution { sum: u128::from(requests) * 1_000_000, ..Distribution::default() };
+        let mut distribution: Distribution<Sketch<FINE>> =
+            Distribution { sum: u128::from(requests) * 1_000_000, ..Distribution::default() };
         for spread in 0..requests.min(120) {
             let bucket = centre + i32::try_from(spread).unwrap() * 2 - 120;
             distribution.sketch.add(bucket, requests.div_ceil(requests.min(120))).unwrap();
