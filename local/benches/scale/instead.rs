@@ -25,6 +25,8 @@ const HOST: &str = "h0.example";
 /// Each scraper asks once a minute.
 const SCRAPES_AN_HOUR: u64 = 60;
 const SCRAPES: usize = 200;
+/// What a delivery stream collects into one file.
+const FILE_MINUTES: i64 = 5;
 
 struct Cost {
     latency: Duration,
@@ -42,9 +44,9 @@ struct Row {
 pub async fn compare(rows_a_day: u64) {
     let folder = tempfile::tempdir().unwrap();
     let gap_us = 86_400_000_000 / i64::try_from(rows_a_day).unwrap();
-    let hour_before = |ago: i64| now() - SignedDuration::from_hours(ago);
-    for ago in 0..26 {
-        logs::write(folder.path(), &[HOST], hour_before(ago + 1), hour_before(ago), gap_us);
+    let file_before = |ago: i64| now() - SignedDuration::from_mins(ago * FILE_MINUTES);
+    for ago in 0..26 * 60 / FILE_MINUTES {
+        logs::write(folder.path(), &[HOST], file_before(ago + 1), file_before(ago), gap_us);
     }
     let engine = || DataFusion::new(folder.path(), lambdas::DATABASE, lambdas::REQUEST_LOGS).unwrap();
     let clock = testing::clock::Clock::new(now());
