@@ -15,6 +15,7 @@ def bench(name: str, *options: str) -> Path:
     [found] = [
         message["executable"]
         for message in messages
-        if message["reason"] == "compiler-artifact" and message["target"]["name"] == name and message["executable"]
+        if message["reason"] == "compiler-artifact"
+        and (message["target"]["kind"], message["target"]["name"]) == (["bench"], name)
     ]
     return Path(found)

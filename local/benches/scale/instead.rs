@@ -28,6 +28,10 @@ const SCRAPES: usize = 200;
 /// What a delivery stream collects into one file.
 const FILE_MINUTES: i64 = 5;
 
+fn key(number: usize) -> String {
+    format!("instead-{number}")
+}
+
 struct Cost {
     latency: Duration,
     processor: Duration,
@@ -116,10 +120,12 @@ async fn ours(athena: std::net::SocketAddr, clock: &testing::clock::Clock) -> (R
 
     let (mut times, mut requests) = (Vec::new(), 0);
     let service = calls::scrape(&dynamodb);
+    for number in 0..=SCRAPES {
+        put_key(&dynamodb, &key(number), "metrics", &[HOST], &[]).await;
+    }
     let before = processor::time(std::process::id());
     for number in 0..=SCRAPES {
-        let key = format!("instead-{number}");
-        put_key(&dynamodb, &key, "metrics", &[HOST], &[]).await;
+        let key = key(number);
         let started = Instant::now();
         let reply = calls::call(&service, &Event::scrape().endpoints(&[HOST]).key(&key), now()).await;
         times.push(started.elapsed());
