@@ -28,7 +28,8 @@ PAGE = (ROOT / "docs" / "clients.md").read_text()
 STATUSES = (401, 403, 502, 429)
 # A slot that others have taken is free a minute later.
 SECONDS = 120
-MINUTE = 60
+# A call holds its slot for 59 s, and a client makes its last one with the old key within an interval.
+UNUSED_SECONDS = 59 + 10 + 5
 CALL = f"{contract.PATH}?endpoint={CHAT}"
 
 # What a client says of an answer.
@@ -161,7 +162,7 @@ def rotated(faulty: tuple[Stack, Faults], running: Running, said: Said) -> dict[
     old = running.keys()
     for path in running.files.values():
         path.write_text(stack.new_key() + "\n")
-    end = time.monotonic() + 1.5 * MINUTE
+    end = time.monotonic() + UNUSED_SECONDS
     while time.monotonic() < end:
         # It runs when it is asked.
         running.clients["Datadog Agent"].is_up()
@@ -184,12 +185,16 @@ def shows_401(running: Running, before: dict[str, str], name: str) -> bool:
 def test_a_client_takes_a_new_key_when_the_page_says(rotated: dict[str, Rotated], client: str) -> None:
     of_the_page = rows_under("To rotate a key")[client]
     one = rotated[client]
-    assert (one.left == 5) == of_the_page.startswith("at its next scrape"), one
-    assert one.up != of_the_page.startswith("after a restart"), one
+    if of_the_page.startswith("at its next scrape"):
+        assert one.left == 5, one
+    needs_restart = of_the_page.startswith("after a restart")
+    if needs_restart:
+        assert one.left < 5, one
+    assert one.up != needs_restart, one
 
 
 def test_the_recipe_to_rotate_a_key_shows_what_is_left(stack: Stack) -> None:
-    [line] = re.findall(r"^    \$ (curl .*OLD_WAFER_API_KEY.*)$", PAGE, re.MULTILINE)
+    [line] = re.findall(r"^ +\$ (curl .*OLD_WAFER_API_KEY.*)$", PAGE, re.MULTILINE)
     line = line.replace("https://api.example.com", f"http://{stack.address}")
     line = line.replace("my-endpoint.example.com", CHAT)
     environment = {**os.environ, "OLD_WAFER_API_KEY": stack.new_key()}
