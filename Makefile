@@ -71,9 +71,11 @@ lint-workflows: target/python/lint/ready $(ACTIONLINT)/actionlint
 $(ACTIONLINT)/actionlint:
 	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D)))
 
+TERRAFORM := deploy/terraform/main.tf clients/grafana-cloud/metrics-endpoint.tf
+
 lint-terraform: $(HCLFMT)/hclfmt
-	$(HCLFMT)/hclfmt deploy/terraform/main.tf | diff deploy/terraform/main.tf -
-	$(if $(shell command -v terraform),terraform fmt -check -diff deploy/terraform)
+	for file in $(TERRAFORM); do $(HCLFMT)/hclfmt $$file | diff $$file - || exit; done
+	$(if $(shell command -v terraform),terraform fmt -check -diff $(TERRAFORM))
 
 # What terraform fmt formats with.
 $(HCLFMT)/hclfmt:

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
-use lambda_runtime::tracing::subscriber::EnvFilter;
+use lambda_runtime::tracing::subscriber::filter::Targets;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScrapeSettings {
@@ -123,7 +123,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     fn log_filter(&mut self) {
-        if (self.lookup)("RUST_LOG").is_some_and(|filter| EnvFilter::try_new(filter).is_err()) {
+        if (self.lookup)("RUST_LOG").is_some_and(|filter| filter.parse::<Targets>().is_err()) {
             self.fault::<()>(
                 "RUST_LOG is not a valid log filter: use a level such as info, or target=level pairs".to_owned(),
             );

@@ -1,31 +1,25 @@
-"""Reads Grafana Alloy's configuration syntax: as much of it as clients/alloy uses.
-
-Blocks, attributes, strings, numbers, lists, objects, references and calls, after
-https://grafana.com/docs/alloy/latest/get-started/configuration-syntax/syntax/. Operators are not read.
-"""
+"""Reads Grafana Alloy's configuration with Alloy's own parser, which takes Go."""
 
 import json
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-Item = TypeVar("Item")
-
-TOKEN = re.compile(r'\s+|//[^\n]*|(?P<token>"(?:[^"\\]|\\.)*"|[A-Za-z_][\w.]*|\d+(?:\.\d+)?|[{}\[\](),=])')
-WORD = re.compile(r"[A-Za-z_]")
+PARSER = Path(__file__).with_name("alloyjson")
 
 
 class SyntaxProblem(Exception):
-    """The file is not written in the syntax above."""
+    """Alloy would not read the file."""
 
 
 @dataclass
 class Block:
     name: str
-    label: str | None
-    attributes: dict[str, Any] = field(default_factory=dict)
-    blocks: list["Block"] = field(default_factory=list)
+    label: str
+    attributes: dict[str, Any]
+    blocks: list["Block"]
 
 
 @dataclass(frozen=True)
@@ -38,93 +32,28 @@ class Reference:
 
 def parse(text: str) -> list[Block]:
     """The blocks of a file."""
-    reader = Reader(text)
-    body = reader.body(None)
+    if not shutil.which("go"):
+        raise RuntimeError("Alloy's parser is built here, and Go is not installed")
+    done = subprocess.run(["go", "run", "."], cwd=PARSER, input=text, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise SyntaxProblem(done.stderr)
+    body = block(json.loads(done.stdout))
     if body.attributes:
         raise SyntaxProblem(f"attributes outside a block: {sorted(body.attributes)}")
     return body.blocks
 
 
-class Reader:
-    def __init__(self, text: str) -> None:
-        self.tokens = list(tokens(text))
-        self.at = 0
-
-    def peek(self) -> str | None:
-        return self.tokens[self.at] if self.at < len(self.tokens) else None
-
-    def take(self, wanted: str | None = None) -> str:
-        token = self.peek()
-        if token is None or wanted not in (None, token):
-            raise SyntaxProblem(f"{wanted or 'more'} expected, {token or 'the end'} found")
-        self.at += 1
-        return token
-
-    def word(self, what: str, token: str) -> str:
-        if not WORD.match(token):
-            raise SyntaxProblem(f"{what} expected, {token} found")
-        return token
-
-    def body(self, end: str | None) -> Block:
-        block = Block("", None)
-        while self.peek() != end:
-            name = self.word("a name", self.take())
-            token = self.take()
-            if token == "=":
-                if name in block.attributes:
-                    raise SyntaxProblem(f"{name} is set twice")
-                block.attributes[name] = self.value()
-                continue
-            label = None
-            if token.startswith('"'):
-                label = json.loads(token)
-                token = self.take()
-            if token != "{":
-                raise SyntaxProblem(f"{{ expected, {token} found")
-            inner = self.body("}")
-            self.take("}")
-            block.blocks.append(Block(name, label, inner.attributes, inner.blocks))
-        return block
-
-    def value(self) -> Any:
-        token = self.take()
-        if token == "[":
-            return self.items("]", self.value)
-        if token == "{":
-            return dict(self.items("}", self.pair))
-        if token.startswith('"'):
-            return json.loads(token)
-        if token in ("true", "false"):
-            return token == "true"
-        if token[0].isdigit():
-            return float(token)
-        name = self.word("a value", token)
-        if self.peek() != "(":
-            return Reference(name)
-        self.take("(")
-        return Reference(name, tuple(self.items(")", self.value)))
-
-    def pair(self) -> tuple[str, Any]:
-        key = self.value()
-        self.take("=")
-        return (key.name if isinstance(key, Reference) else key), self.value()
-
-    def items(self, end: str, item: Callable[[], Item]) -> list[Item]:
-        found = []
-        while self.peek() != end:
-            found.append(item())
-            if self.peek() != end:
-                self.take(",")
-        self.take(end)
-        return found
+def block(read: dict[str, Any]) -> Block:
+    attributes = {name: value(one) for name, one in read["attributes"].items()}
+    return Block(read["name"], read["label"], attributes, [block(one) for one in read["blocks"]])
 
 
-def tokens(text: str) -> Iterator[str]:
-    at = 0
-    while at < len(text):
-        match = TOKEN.match(text, at)
-        if not match:
-            raise SyntaxProblem(f"unreadable: {text[at : at + 40]!r}")
-        if match["token"]:
-            yield match["token"]
-        at = match.end()
+def value(read: Any) -> Any:
+    match read:
+        case list():
+            return [value(one) for one in read]
+        case {"object": fields}:
+            return {name: value(one) for name, one in fields.items()}
+        case {"reference": name, "arguments": arguments}:
+            return Reference(name, None if arguments is None else tuple(map(value, arguments)))
+    return read

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from clients.conformance import contract, history, scrapes
+from clients.conformance.faults import Faults, faulty_stack
 from clients.conformance.programs import newest_prometheus, program
 from clients.conformance.prometheus import Prometheus, Promtool
 from clients.conformance.prometheus import prometheus as running_prometheus
@@ -49,6 +50,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
+def faulty(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Faults]]:
+    with faulty_stack(stack, tmp_path_factory.mktemp("faulty")) as stack_and_faults:
+        yield stack_and_faults
+
+
+@pytest.fixture(scope="session")
 def our_config(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """prometheus.yml filled in, with alerts.yml beside it."""
     return scrapes.prometheus_config(stack, tmp_path_factory.mktemp("prometheus"))
@@ -77,7 +84,13 @@ def scraping(
         running_prometheus(program("prometheus"), our_config, data) as ours,
         running_prometheus(program("prometheus"), second_config, second_folder / "data", receiver) as second,
         scrapes.in_formats(newest_prometheus(), stack, tmp_path_factory.mktemp("newest"), *scrapes.FORMATS) as newest,
-        scrapes.vmagent(program("vmagent"), stack, tmp_path_factory.mktemp("vmagent"), second),
+        scrapes.vmagent(
+            program("vmagent"),
+            stack,
+            tmp_path_factory.mktemp("vmagent"),
+            stack.new_key_file("vmagent"),
+            second.write_url,
+        ),
     ):
         history.backfill_rules(promtool, ours, our_config.with_name("alerts.yml"), end, data)
         yield Servers(ours, second, newest)

@@ -57,6 +57,8 @@ def label_of(cell: str) -> Label | None:
 
 FAMILIES = families_of((ROOT / "docs" / "contract.md").read_text())
 
+TYPES = {name: family.type for name, family in FAMILIES.items()}
+
 # Engine gauges that are there without a worker too.
 WITHOUT_WORKERS = {"wafer_engine_replicas_reporting", "wafer_engine_scrape_success"}
 

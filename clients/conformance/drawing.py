@@ -17,7 +17,8 @@ from clients.conformance.prometheus import Prometheus
 COLUMNS, COLUMN_INCHES, ROW_INCHES = 24, 0.68, 0.42
 # What its times and its legend take of a graph's height.
 LEGEND_ROWS = 2.4
-STEP_SECONDS = 15
+# The interval of the dashboard's queries.
+STEP_SECONDS = 60
 COLORS = {"green": "#4f9d3f", "orange": "#e07b00", "red": "#d1293d", "blue": "#2f6fd0"}
 
 

@@ -7,12 +7,12 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from clients.conformance.stack import Stack
 from loopback.local_stack import START_SECONDS, started
 from loopback.processes import free_address, wait_for
+from loopback.serving import Handler, served
 
 FAILS, HANGS = "fails", "hangs"
 HANG_SECONDS = 20
@@ -55,42 +55,26 @@ def faulty_stack(stack: Stack, folder: Path) -> Iterator[tuple[Stack, Faults]]:
 
 @contextlib.contextmanager
 def proxied(dynamodb: str, faults: Faults) -> Iterator[str]:
-    class Proxy(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Proxy(Handler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.body()
             operation = self.headers["X-Amz-Target"].rpartition(".")[2]
             call = " ".join([operation, *filter(None, [json.loads(body).get("TableName")])])
             fault = FAILS if call in WRITES else faults.by_call.get(call)
             if fault == HANGS:
                 faults.over.wait(HANG_SECONDS)
             if fault:
-                self.answer(500, "application/x-amz-json-1.0", b'{"__type":"InternalServerError"}')
+                content_type = {"Content-Type": "application/x-amz-json-1.0"}
+                self.answer(500, content_type, b'{"__type":"InternalServerError"}')
                 return
             connection = http.client.HTTPConnection(dynamodb, timeout=HANG_SECONDS)
             connection.request("POST", "/", body, dict(self.headers))
             answer = connection.getresponse()
-            self.answer(answer.status, answer.headers["Content-Type"], answer.read())
+            self.answer(answer.status, {"Content-Type": answer.headers["Content-Type"]}, answer.read())
             connection.close()
 
-        def answer(self, status: int, content_type: str, body: bytes) -> None:
-            # Whoever was left hanging may have gone.
-            with contextlib.suppress(ConnectionError):
-                self.send_response(status)
-                self.send_header("Content-Type", content_type)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served(Proxy) as address:
         try:
-            yield "{}:{}".format(*server.server_address[:2])
+            yield address
         finally:
             faults.over.set()
-            server.shutdown()

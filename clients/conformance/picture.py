@@ -15,6 +15,8 @@ from loopback.local_stack import ENVIRONMENT, local_stack
 from loopback.processes import end_on_termination
 
 OUTPUT = ROOT / "docs" / "clients.png"
+# As our configuration has it. Scraped more often, a range holds a minute's step more or less, and rates swing.
+INTERVAL = "60s"
 # Rates begin so much after the first scrape.
 BEFORE_MINUTES = 5
 
@@ -35,7 +37,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, local_stack(Path(name, "local-stack.log")) as addresses:
         folder = Path(name)
         stack = Stack(addresses.http, addresses.dynamodb, folder, folder)
-        with scrapes.in_formats(newest_prometheus(), stack, folder, "native") as server:
+        with scrapes.in_formats(newest_prometheus(), stack, folder, "native", interval=INTERVAL) as server:
             start = time.time() + BEFORE_MINUTES * 60
             print(f"scraping for {arguments.minutes:g} minutes, and {BEFORE_MINUTES} before", flush=True)
             time.sleep((BEFORE_MINUTES + arguments.minutes) * 60)

@@ -1,10 +1,11 @@
 """The clients that are run.
 
 Prometheus, promtool and vmagent are those of the machine, else its distribution's packages, unpacked without installing
-them. The newest programs are those of the release that the distribution is working on. Telegraf, and a Prometheus newer
-than that, are built.
+them. The newest programs are those of the release that the distribution is working on. Telegraf, the Collector, the
+Prometheus Operator's code, and a Prometheus newer than that are built from their Go modules.
 """
 
+import hashlib
 import os
 import platform
 import shutil
@@ -25,7 +26,7 @@ NEWEST_PACKAGES = {
 }
 
 TELEGRAF = "v1.37.2"
-TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.influx"
+TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.prometheus"
 # As a Go module 3.16.0 is v0.316.0. It needs the discovery of no cloud.
 PROMETHEUS = "v0.316.0"
 PROMETHEUS_TAGS = "remove_all_sd"
@@ -55,7 +56,7 @@ def newest(name: str) -> Path:
 
 
 def telegraf() -> Path:
-    """With what our configuration uses."""
+    """With what our configuration uses and the test writes."""
     return built("telegraf", "github.com/influxdata/telegraf/cmd/telegraf", TELEGRAF, TELEGRAF_TAGS)
 
 
@@ -64,23 +65,54 @@ def built_prometheus() -> Path:
     return built("prometheus", "github.com/prometheus/prometheus/cmd/prometheus", PROMETHEUS, PROMETHEUS_TAGS)
 
 
+def otel_collector() -> Path:
+    """With the parts that our configuration names. Without Prometheus' discovery, and so the clients of many clouds."""
+    return of_module("collector", "-tags=remove_all_sd")
+
+
+def operator() -> Path:
+    """What the Prometheus Operator makes of our objects."""
+    return of_module("operator")
+
+
 def built(name: str, package: str, version: str, tags: str) -> Path:
-    """Built once from its Go module."""
-    folder = FOLDER / f"{name}-{version}"
-    if not (folder / name).exists():
-        if not shutil.which("go"):
-            raise RuntimeError(f"{name} {version} is built here, and Go is not installed")
-        done = subprocess.run(
-            ["go", "install", f"-tags={tags}", f"{package}@{version}"],
-            env={**os.environ, "GOBIN": str(folder)},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name} {version} was not built:\n{done.stdout[-2000:]}")
-    return folder / name
+    """Built once from a module of a version."""
+    path = FOLDER / f"{name}-{version}-{digest(tags.encode())}" / name
+    if not path.exists():
+        build(f"{name} {version}", path.parent, f"-tags={tags}", f"{package}@{version}")
+    return path
+
+
+def of_module(name: str, *options: str) -> Path:
+    """Built once for what the module beside this file holds."""
+    module = Path(__file__).with_name(name)
+    held = digest(*((module / file).read_bytes() for file in ("main.go", "go.mod", "go.sum")))
+    path = FOLDER / f"{name}-{held}" / name
+    if not path.exists():
+        for older in FOLDER.glob(f"{name}-*"):
+            shutil.rmtree(older)
+        build(f"the module {name}", path.parent, "-ldflags=-s -w", *options, module=module)
+    return path
+
+
+def digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+
+def build(what: str, folder: Path, *arguments: str, module: Path | None = None) -> None:
+    if not shutil.which("go"):
+        raise RuntimeError(f"{what} is built here, and Go is not installed")
+    done = subprocess.run(
+        ["go", "install", *arguments],
+        cwd=module,
+        env={**os.environ, "GOBIN": str(folder)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{what} was not built:\n{done.stdout[-2000:]}")
 
 
 def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:

@@ -26,6 +26,11 @@ Result = list[dict[str, Any]]
 class Prometheus:
     url: str
 
+    @property
+    def write_url(self) -> str:
+        """Where it takes what others scraped, if it is started as a receiver."""
+        return f"{self.url}/api/v1/write"
+
     def query(self, expression: str) -> Result:
         return list(self.get("query", query=expression)["result"])
 
@@ -54,7 +59,7 @@ class Prometheus:
     def stored(self, job: str) -> set[Series]:
         """Every wafer series of a job, less the labels that the scrape adds."""
         metrics = [one["metric"] for one in self.query(f'{{job="{job}", __name__=~"wafer_.+"}}')]
-        added = ("__name__", "job", "instance")
+        added = ("__name__", "job", "instance", "namespace")
         return {
             (metric["__name__"], frozenset((label, value) for label, value in metric.items() if label not in added))
             for metric in metrics

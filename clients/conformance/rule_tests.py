@@ -20,7 +20,7 @@ FOLDER = CLIENTS / "alerts_tests"
 NAMES = sorted(path.name for path in FOLDER.glob("*.yml"))
 
 # A test group of promtool's, or a whole file.
-Test = dict[str, Any]
+Case = dict[str, Any]
 
 # A number, "stale" where the series has ended, a native histogram as promtool writes it, and `_` where nothing is.
 Sample = float | str
@@ -57,7 +57,7 @@ def labelled(name: str, labels: dict[str, str]) -> str:
     return name + "{" + ", ".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
 
 
-def read(name: str) -> Test:
+def read(name: str) -> Case:
     """With every scalar as text: to YAML `0x30` would be a hexadecimal number."""
     return dict(yaml.load((FOLDER / name).read_text(), yaml.BaseLoader))
 
@@ -66,7 +66,7 @@ def seconds(duration: str) -> int:
     return sum(int(number) * UNITS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
 
 
-def series_of(test: Test) -> list[Series]:
+def series_of(test: Case) -> list[Series]:
     return [parsed(one["series"], one["values"]) for one in test["input_series"]]
 
 
@@ -87,7 +87,7 @@ def expanded(values: str) -> Iterator[Sample]:
             yield from (first + step * times for times in range(more + 1))
 
 
-def without_annotations(test: Test) -> Test:
+def without_annotations(test: Case) -> Case:
     """The same tests, of the series ALERTS: a figure in an annotation may differ where samples are missing."""
     checks = [
         {**check, "exp_samples": [{**one, "value": float(one["value"])} for one in check.get("exp_samples", [])]}
@@ -105,11 +105,11 @@ def without_annotations(test: Test) -> Test:
 # --- What another scrape would have stored ---
 
 
-def with_series(test: Test, series: list[Series]) -> Test:
+def with_series(test: Case, series: list[Series]) -> Case:
     return {**test, "input_series": [one.written() for one in series]}
 
 
-def with_expected_labels(test: Test, change: Callable[[dict[str, str]], dict[str, str]]) -> Test:
+def with_expected_labels(test: Case, change: Callable[[dict[str, str]], dict[str, str]]) -> Case:
     """Changes the labels of alerts that are to fire."""
     changed = copy.deepcopy(test)
     for check in changed["promql_expr_test"]:
@@ -123,12 +123,12 @@ def without(label: str, labels: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in labels.items() if key != label}
 
 
-def without_instance(test: Test) -> Iterator[Test]:
+def without_instance(test: Case) -> Iterator[Case]:
     series = [replace(one, labels=without("instance", one.labels)) for one in series_of(test)]
     yield with_expected_labels(with_series(test, series), lambda labels: without("instance", labels))
 
 
-def discovered_in_three_groups(test: Test) -> Iterator[Test]:
+def discovered_in_three_groups(test: Case) -> Iterator[Case]:
     """`up` is there for each group, and the other series have no instance. What a test is about is the first group."""
     if seconds(test["interval"]) <= 10:
         # Three groups at 10 s are over the limit by themselves.
@@ -149,7 +149,7 @@ def discovered_in_three_groups(test: Test) -> Iterator[Test]:
     yield with_expected_labels(with_series(test, series), first_group)
 
 
-def renamed_by_a_target_label(test: Test) -> Iterator[Test]:
+def renamed_by_a_target_label(test: Case) -> Iterator[Case]:
     """As a ServiceMonitor without honorLabels has it."""
 
     def renamed(labels: dict[str, str]) -> dict[str, str]:
@@ -170,16 +170,16 @@ def renamed_by_a_target_label(test: Test) -> Iterator[Test]:
     yield with_expected_labels(with_series(changed, series), renamed_where_there)
 
 
-def with_native_histograms_alone(test: Test) -> Iterator[Test]:
+def with_native_histograms_alone(test: Case) -> Iterator[Case]:
     series = [one for one in series_of(test) if not one.name.startswith(HISTOGRAM)]
     yield with_series(test, series + native_histograms(test))
 
 
-def with_native_histograms_too(test: Test) -> Iterator[Test]:
+def with_native_histograms_too(test: Case) -> Iterator[Case]:
     yield with_series(test, series_of(test) + native_histograms(test))
 
 
-def native_histograms(test: Test) -> list[Series]:
+def native_histograms(test: Case) -> list[Series]:
     """The classic ones as native ones of schema 0, whose buckets end at powers of two."""
     families: dict[str, dict[float, Series]] = {}
     for one in series_of(test):
@@ -211,7 +211,7 @@ def native(family: str, buckets: dict[float, Series]) -> Series:
     return Series(HISTOGRAM, dict(LABEL.findall(family)), samples)
 
 
-def with_a_scrape_lost_in_five(test: Test) -> Iterator[Test]:
+def with_a_scrape_lost_in_five(test: Case) -> Iterator[Case]:
     """Tests of `up` are about lost scrapes themselves."""
     series = series_of(test)
     if any(one.name == "up" for one in series):
@@ -228,10 +228,10 @@ def with_a_scrape_lost_in_five(test: Test) -> Iterator[Test]:
     )
 
 
-def with_a_gap_of_three_minutes(before: str) -> Callable[[Test], Iterator[Test]]:
+def with_a_gap_of_three_minutes(before: str) -> Callable[[Case], Iterator[Case]]:
     """Each check by itself, with a gap that ends so long before it."""
 
-    def variant(test: Test) -> Iterator[Test]:
+    def variant(test: Case) -> Iterator[Case]:
         interval = seconds(test["interval"])
         for check in test["promql_expr_test"]:
             end = seconds(check["eval_time"]) - seconds(before)
@@ -247,7 +247,7 @@ def with_a_gap_of_three_minutes(before: str) -> Callable[[Test], Iterator[Test]]
     return variant
 
 
-VARIANTS: dict[str, Callable[[Test], Iterator[Test]]] = {
+VARIANTS: dict[str, Callable[[Case], Iterator[Case]]] = {
     "without-instance": without_instance,
     "three-groups": discovered_in_three_groups,
     "exported-endpoint": renamed_by_a_target_label,
@@ -259,7 +259,7 @@ VARIANTS: dict[str, Callable[[Test], Iterator[Test]]] = {
 }
 
 
-def variant(name: str, file: str) -> Test:
+def variant(name: str, file: str) -> Case:
     """A whole file of tests."""
     tests = [one for test in read(file)["tests"] for one in VARIANTS[name](without_annotations(test))]
     return {**read(file), "rule_files": [str(CLIENTS / "alerts.yml")], "tests": tests}

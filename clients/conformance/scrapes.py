@@ -1,6 +1,7 @@
 """The scrape configurations, run: ours in Prometheus and vmagent, the others' scrape parts in a second Prometheus."""
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import yaml
 
 from clients.conformance import alloy, configurations
+from clients.conformance.programs import operator
 from clients.conformance.prometheus import Prometheus, prometheus, version
 from clients.conformance.stack import CHAT, CODE, Stack
 from loopback.processes import Command, free_address, running
@@ -16,8 +18,10 @@ from loopback.processes import Command, free_address, running
 INTERVAL = "10s"
 # Leaves room for a busy machine, where a scrape comes a second early or late.
 CALM_INTERVAL = "15s"
-# Clients that are not run, whose scrape part is Prometheus'.
-EMBEDDED = ("otel-collector", "grafana-agent", "grafana-alloy")
+# Clients that are not run, whose scrape part is Prometheus'. The Operator's own code makes it of the objects.
+EMBEDDED = ("grafana-agent", "grafana-alloy", "operator-scrapeconfig", "operator-probe")
+# The version for which the Operator writes.
+PROMETHEUS = "v2.42.0"
 RENAMED, KEPT = "wafer-target-label", "wafer-target-label-honored"
 
 # The demo fails 0.3 % of its requests.
@@ -61,16 +65,30 @@ def second_config(stack: Stack, folder: Path) -> Path:
 def embedded_config(stack: Stack, client: str) -> dict[str, Any]:
     """The scrape configuration inside that of a client."""
     match client:
-        case "otel-collector":
-            collector = yaml.safe_load(filled_in(stack, "otel/collector.yaml", client))
-            return dict(collector["receivers"]["prometheus"]["config"]["scrape_configs"][0])
         case "grafana-agent":
             agent = yaml.safe_load(filled_in(stack, "grafana-cloud/agent.yaml", client))
             return dict(agent["metrics"]["configs"][0]["scrape_configs"][0])
+        case "operator-scrapeconfig" | "operator-probe":
+            return by_the_operator(stack, client)
         case "grafana-alloy":
             return from_alloy(stack, stack.new_key_file(client))
         case _:
             raise ValueError(f"{client} embeds no scrape configuration")
+
+
+def by_the_operator(stack: Stack, client: str) -> dict[str, Any]:
+    """Its job has the name that the object gives it, in a label."""
+    name = f"kubernetes/{client.removeprefix('operator-')}.yaml"
+    text = configurations.filled_in(name, stack.address, (CHAT, CODE), interval=INTERVAL)
+    text = text.replace("jobName: wafer", f"jobName: {job_of(client)}")
+    return dict(operator_config(text, stack.new_key())["scrape_configs"][0])
+
+
+def operator_config(text: str, key: str) -> dict[str, Any]:
+    """What the Prometheus Operator makes of an object, with the key in its Secret."""
+    made = subprocess.run([operator(), PROMETHEUS, key], input=text, text=True, capture_output=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return dict(yaml.safe_load(made.stdout))
 
 
 def from_alloy(stack: Stack, key_file: Path) -> dict[str, Any]:
@@ -93,13 +111,15 @@ def from_alloy(stack: Stack, key_file: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def in_formats(program: Path, stack: Stack, folder: Path, *formats: str) -> Iterator[Prometheus]:
+def in_formats(
+    program: Path, stack: Stack, folder: Path, *formats: str, interval: str = CALM_INTERVAL
+) -> Iterator[Prometheus]:
     """A Prometheus 3 with our job once for each format."""
     jobs = []
     native, options = native_histograms(program)
     for name in formats:
         job = yaml.safe_load(filled_in(stack, "prometheus/prometheus.yml", name))["scrape_configs"][0]
-        own = {"job_name": job_of(name), "scrape_interval": CALM_INTERVAL, **FORMATS[name]}
+        own = {"job_name": job_of(name), "scrape_interval": interval, **FORMATS[name]}
         jobs.append({**job, **own, **(native if name.startswith("native") else {})})
     config = folder / "prometheus.yml"
     config.write_text(yaml.safe_dump({"scrape_configs": jobs}))
@@ -115,19 +135,20 @@ def native_histograms(program: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 @contextlib.contextmanager
-def vmagent(program: Path, stack: Stack, folder: Path, receiver: Prometheus) -> Iterator[None]:
-    """vmagent with our configuration; what it scrapes goes to the Prometheus `receiver`."""
+def vmagent(program: Path, stack: Stack, folder: Path, key_file: Path, write_to: str) -> Iterator[str]:
+    """vmagent with our configuration. Yields its own URL; what it scrapes goes to another."""
     config = folder / "vmagent.yml"
-    config.write_text(filled_in(stack, "vmagent/vmagent.yml", "vmagent"))
+    config.write_text(configurations.filled_in("vmagent/vmagent.yml", stack.address, (CHAT, CODE), key_file, INTERVAL))
+    address = free_address()
     command: Command = [
         program,
         f"-promscrape.config={config}",
-        f"-remoteWrite.url={receiver.url}/api/v1/write",
+        f"-remoteWrite.url={write_to}",
         f"-remoteWrite.tmpDataPath={folder / 'queue'}",
-        f"-httpListenAddr={free_address()}",
+        f"-httpListenAddr={address}",
     ]
     with running(command, folder / "vmagent.log"):
-        yield
+        yield f"http://{address}"
 
 
 def filled_in(stack: Stack, name: str, client: str) -> str:

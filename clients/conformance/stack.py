@@ -12,7 +12,8 @@ from pathlib import Path
 
 from clients.conformance import contract
 
-MONTH = 30 * 24 * 3600
+# When keys expire: all at one time, so that they have the same figures.
+IN_A_MONTH = int(time.time()) + 30 * 24 * 3600
 CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 
 
@@ -41,13 +42,14 @@ class Stack:
         self.put_key(key, endpoints, expires)
         return key
 
-    def put_key(self, key: str, endpoints: Collection[str], expires: bool = True) -> None:
+    def put_key(self, key: str, endpoints: Collection[str], expires: bool = True, revoked: bool = False) -> None:
         """A new key, or a key that there is with other endpoints."""
         item: dict[str, dict[str, object]] = {
             "key_hash": {"S": hashlib.sha256(key.encode()).hexdigest()},
             "kind": {"S": "metrics"},
             **({"endpoints": {"SS": sorted(endpoints)}} if endpoints else {}),
-            **({"expires_at": {"N": str(int(time.time()) + MONTH)}} if expires else {}),
+            **({"expires_at": {"N": str(IN_A_MONTH)}} if expires else {}),
+            **({"revoked": {"BOOL": True}} if revoked else {}),
         }
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
@@ -77,6 +79,16 @@ class Stack:
         request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return Scrape(answer.read(), answer.headers["Content-Type"])
+
+    def calls_left(self, path: str, key: str) -> int:
+        """As one more call says, admitted or not."""
+        request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                headers = answer.headers
+        except urllib.error.HTTPError as refusal:
+            headers = refusal.headers
+        return int(headers["RateLimit"].partition("r=")[2].partition(";")[0])
 
     def status(self, path: str, key: str) -> int:
         request = urllib.request.Request(f"http://{self.address}{path}", headers={"Authorization": f"Bearer {key}"})

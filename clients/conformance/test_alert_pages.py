@@ -70,6 +70,9 @@ def test_burn_alerts_have_the_windows_of_a_budget_of_thirty_days() -> None:
             for window in (long, short):
                 assert f"ratio_rate{window} > {budget}" in rule["expr"]
             assert rule["expr"].endswith(">= 5")
+            row = f"| {severity} | {long} | {short} | "
+            assert row in ALERTS
+            assert f"{row}{times} | {spent(rule):g} % |" in SECTIONS["WaferAvailabilityBudgetBurn"]
 
 
 def test_objectives_stand_in_one_place() -> None:
@@ -217,3 +220,4 @@ def test_command_of_the_page_changes_every_rule(tmp_path: Path, place: str) -> N
         assert text.count("(-Inf, 4,") == text.count(r'le=~"4(\\.0)?"') == 7
         assert "(-Inf, 2," not in text
         assert 'le=~"2' not in text
+        assert " 2 s" not in text

@@ -1,6 +1,6 @@
 """The dashboard, by the rules of Grafana's dashboard-linter.
 
-They are written anew here, since the linter's module is not served to us. Like the linter, they leave out what
+They are written anew: the linter cannot be installed from Go's module proxy. Like the linter, they leave out what
 clients/grafana/.lint excludes.
 """
 

@@ -1,5 +1,6 @@
 """Each configuration has the keys that its client's documentation gives, also where the client is not run."""
 
+import re
 import tomllib
 from typing import Any
 
@@ -83,6 +84,18 @@ def test_grafana_agent() -> None:
     check_scrape_config("agent.yaml", only("scrape_configs", instance["scrape_configs"]))
 
 
+def test_grafana_cloud_by_terraform() -> None:
+    """grafana_connections_metrics_endpoint_scrape_job of Grafana's provider, which takes 30, 60 and 120 seconds."""
+    text = configurations.read("grafana-cloud/metrics-endpoint.tf")
+    body = text.partition('resource "grafana_connections_metrics_endpoint_scrape_job" "wafer" {\n')[2]
+    settings = dict(re.findall(r'^  (\w+) += "?([^"\n]+?)"?(?: #.*)?$', body, re.MULTILINE))
+    required = {"stack_id", "name", "url", "authentication_method", "authentication_bearer_token"}
+    check_keys("resource", settings, required | {"scrape_interval_seconds"})
+    assert settings["url"] == URL
+    assert (settings["authentication_method"], settings["scrape_interval_seconds"]) == ("bearer", "60")
+    assert settings["authentication_bearer_token"] == "var.wafer_api_key"
+
+
 def test_grafana_alloy() -> None:
     """prometheus.scrape and prometheus.remote_write of https://grafana.com/docs/alloy/latest/reference/components/prometheus/."""
     scrape, write = alloy.parse(configurations.read("alloy/config.alloy"))
@@ -120,6 +133,25 @@ def test_grafana_alloy() -> None:
     basic_auth = only("blocks of endpoint", endpoint.blocks)
     assert basic_auth.name == "basic_auth", f"endpoint has a block {basic_auth.name}"
     check_keys("basic_auth", basic_auth.attributes, {"username", "password"})
+
+
+def test_grafana_alloy_with_native_histograms() -> None:
+    """https://grafana.com/docs/alloy/latest/collect/prometheus-native-histograms/"""
+    text = configurations.read("alloy/config.alloy")
+    default, native = alloy.parse(text), alloy.parse(configurations.with_native_histograms(text))
+    scrape, write = (
+        {name: value for name, value in after.items() if name not in before}
+        for before, after in zip(map(settings, default), map(settings, native), strict=True)
+    )
+    assert scrape.pop("scrape_protocols")[0] == "PrometheusProto"
+    assert scrape == {"scrape_native_histograms": True, "scrape_classic_histograms": True}
+    assert write == {"send_native_histograms": True}
+
+
+def settings(block: alloy.Block) -> dict[str, Any]:
+    """Its own and those of the blocks in it."""
+    inner = {name: value for one in block.blocks for name, value in one.attributes.items()}
+    return {**inner, **block.attributes}
 
 
 def test_telegraf() -> None:

@@ -1,10 +1,24 @@
 """Every expression of the rules, the dashboard and the page, asked of a Prometheus that scraped the endpoint."""
 
+import time
+
 import pytest
 
 from clients.conformance import contract
 from clients.conformance.conftest import Servers
-from clients.conformance.dashboard import ALL, OBJECTIVES, Panel, chosen, dashboard, filled_in, name, panels, queries
+from clients.conformance.dashboard import (
+    ALL,
+    RATE_INTERVAL,
+    Panel,
+    chosen,
+    dashboard,
+    filled_in,
+    name,
+    panels,
+    queries,
+    rows,
+)
+from clients.conformance.drawing import drawn
 from clients.conformance.expressions import labels_in, queries_of_the_page, rules, selectors, series_in, with_bool
 from clients.conformance.prometheus import DATA_SECONDS, Prometheus
 from clients.conformance.scrapes import FORMATS, RENAMED, job_of
@@ -45,7 +59,7 @@ def test_query_of_the_page_names_series_and_labels_that_exist(query: str) -> Non
 
 
 def check_names(expression: str) -> None:
-    recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")} | OBJECTIVES.keys()
+    recorded = {rule for rule, _ in rules() if rule.startswith("wafer:")}
     unknown = series_in(expression) - contract.names_in(contract.BOTH) - recorded - {"up"}
     assert not unknown, f"no such series: {unknown}"
     unknown = labels_in(expression) - KNOWN_LABELS
@@ -124,16 +138,29 @@ def test_panel_has_data_of_native_histograms_alone(scraping: Servers, panel: Pan
 
 
 def test_requests_that_several_clients_saw_are_shown_once(scraping: Servers) -> None:
+    """The clients scrape at other times: shown is the one that has seen most."""
     jobs = [job_of(one) for one in FORMATS]
     for job in jobs:
         wait_for_counters(scraping.newest, job)
+    now = time.time()
+    seen: dict[tuple[str, str], list[float]] = {}
+    for one in scraping.newest.get("query", query=f"rate(wafer_requests_total[{RATE_INTERVAL}])", time=now)["result"]:
+        key = (one["metric"]["endpoint"], one["metric"]["status_class"])
+        seen.setdefault(key, []).append(float(one["value"][1]))
+    assert all(len(rates) == len(jobs) for rates in seen.values())
     [panel] = [one for one in panels() if (one["type"], one["title"]) == ("stat", "Requests")]
-    [query_of_all], [query_of_one] = queries(panel, job=chosen(jobs)), queries(panel, job=jobs[0])
-    of_all, of_one = scraping.newest.value(query_of_all), scraping.newest.value(query_of_one)
-    assert of_all
-    assert of_one
-    # The clients scrape at other times, so that each has seen another minute last.
-    assert of_one / 2 < of_all < of_one * 2
+    [query] = queries(panel, job=chosen(jobs))
+    [shown] = scraping.newest.get("query", query=query, time=now)["result"]
+    assert float(shown["value"][1]) == pytest.approx(sum(map(max, seen.values())))
+
+
+def test_every_panel_can_be_drawn(scraping: Servers) -> None:
+    """As `make picture` does."""
+    wait_for_counters(scraping.newest, job_of("native"))
+    figure = drawn(rows(), scraping.newest, chosen([CODE]), time.time() - 120, time.time())
+    assert [axes.get_title("left") for axes in figure.axes] == [panel["title"] for panel in panels()]
+    assert all(axes.lines or axes.texts for axes in figure.axes)
+    assert not any(text.get_text() == "No data" for axes in figure.axes for text in axes.texts)
 
 
 def test_choices_of_the_dashboard_have_values(prometheus: Prometheus) -> None:

@@ -3,7 +3,7 @@
 import re
 import urllib.parse
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 
 import pytest
 import schemathesis
@@ -13,7 +13,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from clients.conformance import contract
-from clients.conformance.faults import FAILS, HANGS, Faults, faulty_stack
+from clients.conformance.faults import FAILS, HANGS, Faults
 from clients.conformance.stack import CHAT, CODE, IDLE, Stack
 from loopback import ROOT
 
@@ -151,12 +151,6 @@ def count(
     assert code == wanted, sent
     answers[str(response.status_code)] += 1
     answers[code] += 1
-
-
-@pytest.fixture(scope="module")
-def faulty(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Faults]]:
-    with faulty_stack(stack, tmp_path_factory.mktemp("faulty")) as stack_and_faults:
-        yield stack_and_faults
 
 
 @pytest.mark.parametrize(

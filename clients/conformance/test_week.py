@@ -10,13 +10,13 @@ from clients.conformance import week
 from clients.conformance.configurations import CLIENTS
 from clients.conformance.programs import newest
 from clients.conformance.prometheus import Promtool
-from clients.conformance.rule_tests import Test
+from clients.conformance.rule_tests import Case
 
 # From one evaluation of the rules to the next. Samples are a minute apart. With 1m the week takes some minutes.
 WEEK_STEP = os.environ.get("WEEK_STEP", "5m")
 
 
-def check(tmp_path: Path, test: Test, step: str) -> None:
+def check(tmp_path: Path, test: Case, step: str) -> None:
     file = tmp_path / "week.yml"
     tests = {"rule_files": [str(CLIENTS / "alerts.yml")], "evaluation_interval": step, "tests": [test]}
     # One line for each series: to fold lines takes longer than the test.

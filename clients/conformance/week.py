@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients.conformance.contract import bounds_of
-from clients.conformance.rule_tests import HISTOGRAM, NOTHING, STALE, Sample, Series, Test
+from clients.conformance.rule_tests import HISTOGRAM, NOTHING, STALE, Case, Sample, Series
 from loopback import ROOT
 
 HOUR, DAY = 60, 24 * 60
@@ -140,7 +140,7 @@ def first_tokens(calls: Trace, level: Values, slowness: Values) -> Values:
 # --- The week ---
 
 
-def ordinary_week() -> Test:
+def ordinary_week() -> Case:
     """Nothing of this is a fault: it asks that nobody is woken, and for one warning at most."""
     chat, code = trace(CHAT), trace(CODE)
     at = np.arange(WEEK)
@@ -359,7 +359,7 @@ SECOND_SCRAPER = Fault(
 )
 
 
-def planted(fault: Fault) -> Test:
+def planted(fault: Fault) -> Case:
     minutes = START + fault.minutes + 1
     calls, level = trace(CHAT), np.ones(minutes)
     healthy = Scrapes(np.ones(minutes), np.zeros(minutes), np.zeros(minutes))
@@ -368,7 +368,7 @@ def planted(fault: Fault) -> Test:
     return {"name": fault.name, "interval": "1m", "input_series": series, "promql_expr_test": checks(fault)}
 
 
-def checks(fault: Fault) -> list[Test]:
+def checks(fault: Fault) -> list[Case]:
     firing = f'count(ALERTS{{alertname="{fault.alert}", alertstate="firing", severity="{fault.severity}"}})'
     return [
         {"expr": "ALERTS", "eval_time": f"{START - 1}m"},
@@ -376,7 +376,7 @@ def checks(fault: Fault) -> list[Test]:
     ]
 
 
-def second_scraper() -> Test:
+def second_scraper() -> Case:
     """Both scrape every 15 s, which is 8 calls a minute: each is refused one in four."""
     job = {"job": "wafer", "instance": "api.example.com"}
     minutes = SECOND_SCRAPER.minutes + 1

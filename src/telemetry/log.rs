@@ -2,19 +2,19 @@
 
 use std::process::ExitCode;
 
-use lambda_runtime::tracing::subscriber::filter::{FilterExt, filter_fn};
+use lambda_runtime::tracing::subscriber::filter::{FilterExt, Targets, filter_fn};
 use lambda_runtime::tracing::subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use lambda_runtime::tracing::subscriber::fmt::{self, FmtContext, MakeWriter};
 use lambda_runtime::tracing::subscriber::layer::SubscriberExt;
 use lambda_runtime::tracing::subscriber::registry::LookupSpan;
-use lambda_runtime::tracing::subscriber::{EnvFilter, Layer, registry};
+use lambda_runtime::tracing::subscriber::{Layer, registry};
 use tracing::{Event, Level, Subscriber};
 
 use crate::error::chain;
 use crate::settings::SettingsError;
 use crate::telemetry::emf;
 
-/// A subscriber that writes the lines a filter lets through, `info` where there is none or it cannot be read.
+/// A subscriber that writes the lines a filter lets through, `info` where it is empty or cannot be read.
 ///
 /// Of other crates' lines, those below `info` are never let through: there the Lambda runtime and the AWS SDK write
 /// whole events and requests, with keys and their hashes.
@@ -22,7 +22,9 @@ pub fn subscriber<W>(filter: Option<&str>, writer: W) -> impl Subscriber + Send 
 where
     W: for<'writer> MakeWriter<'writer> + Clone + Send + Sync + 'static,
 {
-    let filter = filter.and_then(|filter| EnvFilter::try_new(filter).ok()).unwrap_or_else(|| EnvFilter::new("info"));
+    let filter = filter.filter(|filter| !filter.trim().is_empty()).and_then(|filter| filter.parse().ok());
+    // Not `EnvFilter`, which would bring regular expressions with it.
+    let filter: Targets = filter.unwrap_or_else(|| Targets::new().with_default(Level::INFO));
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
