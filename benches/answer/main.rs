@@ -1,125 +1,26 @@
 //! Calls of every route against their floor: the bare SDK calls for the same items, with the same client, in the same
-//! order and overlap. Figures for docs/numbers.md.
+//! order and overlap; the steps of a scrape, for a profiler; and the throughput of an instance. Figures for
+//! docs/numbers.md.
 //!
 //! `CALLS` is how many of each are timed.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod answers;
 mod database;
 mod floor;
+mod processor;
+mod replay;
+mod steps;
 mod tables;
+mod throughput;
 
-use std::time::{Duration, Instant};
-
-use testing::calls::{self, Event};
-use wafer_metrics::answer::Service;
-
-use floor::Recorder;
-use tables::{Case, NOW};
-
-const SCRAPE: &str = "/v1/endpoints/metrics/prometheus";
-const JSON: &str = "/v1/endpoints/metrics";
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() {
-    if std::env::args().any(|argument| argument == database::ROLE) {
-        return database::serve().await;
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        [database::ROLE, calls] => database::serve(calls.parse().unwrap()),
+        [steps::ROLE, case, view] => steps::take(case, view),
+        [throughput::ROLE] => throughput::measure(),
+        _ => answers::measure_all(),
     }
-    let calls: usize = std::env::var("CALLS").map_or(300, |calls| calls.parse().unwrap());
-    let database = database::Database::start();
-    let plain = calls::client(database.address);
-    let cases = tables::fill(&plain, calls).await;
-
-    println!("| endpoint | call | calls to DynamoDB | bytes read | p50 ms | floor ms | ratio | p99 ms |");
-    println!("|---|---|---|---|---|---|---|---|");
-    let mut rows = Vec::new();
-    for case in &cases {
-        for view in ["window", "counters", "window,counters"] {
-            let query = format!("endpoint={}&view={view}", case.hosts.join(","));
-            rows.push(measure(case, view, SCRAPE, &query, &plain, calls).await);
-        }
-        if case.hosts.len() == 1 {
-            for minutes in [5, 60, 1440, 10_080, 43_200] {
-                let query = format!("endpoint={}&range_minutes={minutes}", case.hosts[0]);
-                rows.push(measure(case, &format!("JSON {minutes}"), JSON, &query, &plain, calls).await);
-            }
-        }
-    }
-    for row in &rows {
-        assert!(
-            row.call != "counters"
-                || rows.iter().any(|window| {
-                    (window.endpoint, window.call.as_str()) == (row.endpoint, "window")
-                        && row.bytes < window.bytes
-                        && row.p50 < window.p50
-                })
-                || row.endpoint == "idle",
-            "counters of {} are dearer than its window",
-            row.endpoint
-        );
-        assert!(
-            row.call != "JSON 5"
-                || rows.iter().any(|window| {
-                    (window.endpoint, window.call.as_str()) == (row.endpoint, "window") && row.bytes <= window.bytes
-                })
-                || row.endpoint == "idle",
-            "five minutes of {} are dearer than a scrape",
-            row.endpoint
-        );
-    }
-}
-
-struct Row {
-    endpoint: &'static str,
-    call: String,
-    bytes: usize,
-    p50: Duration,
-}
-
-async fn measure(
-    case: &Case,
-    call: &str,
-    path: &str,
-    query: &str,
-    plain: &aws_sdk_dynamodb::Client,
-    calls: usize,
-) -> Row {
-    let recorder = Recorder::default();
-    let event = |number: usize| Event::scrape().path(path).query(query).key(&tables::key(number));
-    let repeated = {
-        let service = calls::scrape(&recorder.client(plain));
-        let reply = calls::call(&service, &event(calls), NOW.parse().unwrap()).await;
-        assert_eq!(reply.status, 200, "{call}: {}", reply.body);
-        recorder.take()
-    };
-    let service: Service = calls::scrape(plain);
-    let (mut ours, mut floors) = (Vec::with_capacity(calls), Vec::with_capacity(calls));
-    // By turns, so that whatever else the machine does falls on both.
-    for number in 0..calls {
-        let event = event(number);
-        let started = Instant::now();
-        let reply = calls::call(&service, &event, NOW.parse().unwrap()).await;
-        ours.push(started.elapsed());
-        assert_eq!(reply.status, 200, "{call}: {}", reply.body);
-
-        let started = Instant::now();
-        repeated.repeat(plain, number).await;
-        floors.push(started.elapsed());
-    }
-    tables::free_slots(plain, calls).await;
-    ours.sort();
-    floors.sort();
-    let (p50, floor, p99) = (ours[calls / 2], floors[calls / 2], ours[calls * 99 / 100]);
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1000.0;
-    println!(
-        "| {} | {call} | {} | {} | {:.2} | {:.2} | {:.2} | {:.2} |",
-        case.name,
-        repeated.calls(),
-        repeated.bytes,
-        milliseconds(p50),
-        milliseconds(floor),
-        p50.as_secs_f64() / floor.as_secs_f64(),
-        milliseconds(p99),
-    );
-    Row { endpoint: case.name, call: call.to_owned(), bytes: repeated.bytes, p50 }
 }

@@ -13,8 +13,12 @@ use wafer_metrics::stores::rollups::{HourChange, MinuteChange, Transaction};
 pub const NOW: &str = "2026-11-24T20:31:40Z";
 const DAYS: i64 = 31;
 /// Calls that a key has.
-const SLOTS: usize = 6;
+pub const SLOTS: usize = 6;
 const MANY: usize = 20;
+/// The first of the demos.
+pub const DEMO_ENDPOINT: &str = "demo00.example";
+const IDLE: &str = "idle.example";
+const BUSIEST: &str = "busy.example";
 
 /// Endpoints that are asked for together.
 pub struct Case {
@@ -37,16 +41,24 @@ pub fn key(number: usize) -> String {
     format!("bench-key-{}", number / SLOTS)
 }
 
-/// Fills the tables for so many calls and one more.
-pub async fn fill(client: &Client, calls: usize) -> Vec<Case> {
-    let many: Vec<_> = (0..MANY).map(|number| format!("demo{number:02}.example")).collect();
-    let cases = vec![
-        Case { name: "idle", hosts: vec!["idle.example".to_owned()] },
+pub fn cases() -> Vec<Case> {
+    let many = many();
+    vec![
+        Case { name: "idle", hosts: vec![IDLE.to_owned()] },
         Case { name: "demo", hosts: vec![many[0].clone()] },
-        Case { name: "busy", hosts: vec!["busy.example".to_owned()] },
-        Case { name: "20 demo", hosts: many.clone() },
-    ];
-    let hosts: Vec<&str> = many.iter().map(String::as_str).chain(["idle.example", "busy.example"]).collect();
+        Case { name: "busy", hosts: vec![BUSIEST.to_owned()] },
+        Case { name: "20 demo", hosts: many },
+    ]
+}
+
+fn many() -> Vec<String> {
+    (0..MANY).map(|number| format!("demo{number:02}.example")).collect()
+}
+
+/// Fills the tables for so many calls and one more.
+pub async fn fill(client: &Client, calls: usize) {
+    let many = many();
+    let hosts: Vec<&str> = many.iter().map(String::as_str).chain([IDLE, BUSIEST]).collect();
     for number in 0..=calls / SLOTS {
         keys::put_key(client, &key(number * SLOTS), "metrics", &hosts, &[]).await;
     }
@@ -59,8 +71,7 @@ pub async fn fill(client: &Client, calls: usize) -> Vec<Case> {
         // Only the first is asked for days on end.
         fill_endpoint(client, host, DEMO, end, if *host == many[0] { 24 * DAYS } else { 26 }).await;
     }
-    fill_endpoint(client, "busy.example", BUSY, end, 24 * DAYS).await;
-    cases
+    fill_endpoint(client, BUSIEST, BUSY, end, 24 * DAYS).await;
 }
 
 async fn fill_endpoint(client: &Client, host: &str, traffic: Traffic, end: Minute, hours: i64) {

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::Client;
 use jiff::Timestamp;
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 use wafer_metrics::answer::Service;
 use wafer_metrics::http::event::NotHttp;
 use wafer_metrics::settings::ScrapeSettings;
@@ -81,6 +82,11 @@ impl Event {
         self.0["requestContext"]["http"]["method"] = method.into();
         self
     }
+
+    /// As the function gets it.
+    pub fn payload(&self) -> Box<RawValue> {
+        to_raw_value(&self.0).unwrap()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -138,8 +144,7 @@ pub async fn call(scrape: &Service, event: &Event, now: Timestamp) -> Reply {
 }
 
 pub async fn try_call(scrape: &Service, event: &Event, now: Timestamp) -> Result<Reply, NotHttp> {
-    let payload = serde_json::value::to_raw_value(&event.0).unwrap();
-    let response = scrape.handle(LambdaEvent::new(payload, invocation("wafer-metrics-scrape")), now).await?;
+    let response = scrape.handle(LambdaEvent::new(event.payload(), invocation("wafer-metrics-scrape")), now).await?;
     let bytes = response.body.as_deref().unwrap_or_default().to_vec();
     let response = serde_json::to_value(response).unwrap();
     let headers = response["headers"].as_object().unwrap().iter();
