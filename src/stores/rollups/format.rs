@@ -157,13 +157,18 @@ fn take_count(rest: &mut &[u8]) -> Result<u64, FormatError> {
     }
 }
 
-/// Most numbers are of one byte.
+/// Most numbers are of one byte or two.
 #[inline]
 fn take<T: TryFrom<u128> + From<u8>>(rest: &mut &[u8]) -> Result<T, FormatError> {
     match *rest {
         [byte @ ..0x80, tail @ ..] => {
             *rest = tail;
             Ok(T::from(*byte))
+        }
+        [low, high @ ..0x80, tail @ ..] => {
+            *rest = tail;
+            let number = u16::from(low & 0x7f) | u16::from(*high) << 7;
+            T::try_from(number.into()).map_err(|_| FormatError::Damaged)
         }
         _ => take_long(rest),
     }
