@@ -24,7 +24,7 @@ BEGIN, END = "<!-- make bench writes from here -->", "<!-- to here -->"
 MODULE = [sys.executable, "-m"]
 EXPORTER = " ".join([*MODULE, "benches.exporter"])
 # Enough minutes that usual runs read what they read in the long form.
-REFRESHES_IN_SHORT = {"ENDPOINTS": "200,2000,5000", "FILL": "15", "USUAL": "3"}
+REFRESHES_IN_SHORT = {"ENDPOINTS": "200,2000,5000", "FILL": "50", "USUAL": "2"}
 
 
 @dataclass(frozen=True)
