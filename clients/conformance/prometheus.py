@@ -93,7 +93,7 @@ def version(program: Path) -> tuple[int, int]:
     match = re.search(r"version (\d+)\.(\d+)", said)
     if match:
         return int(match[1]), int(match[2])
-    module = re.fullmatch(r"prometheus-v0\.(\d)(\d\d)\.\d+", program.parent.name)
+    module = re.fullmatch(r"prometheus-v0\.(\d)(\d\d)\.\d+-\w+", program.parent.name)
     assert module, f"{program} has no version: {said}"
     return int(module[1]), int(module[2])
 

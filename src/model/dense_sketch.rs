@@ -16,6 +16,7 @@ pub struct DenseSketch {
 impl CountByBucket for DenseSketch {
     const SCHEMA: u32 = FINE;
 
+    #[inline]
     fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError> {
         if bucket == ZERO_BUCKET {
             self.zeros = self.zeros.saturating_add(count);

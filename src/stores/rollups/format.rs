@@ -157,12 +157,24 @@ fn take_count(rest: &mut &[u8]) -> Result<u64, FormatError> {
     }
 }
 
+/// Most numbers are of one byte or two.
+#[inline]
 fn take<T: TryFrom<u128> + From<u8>>(rest: &mut &[u8]) -> Result<T, FormatError> {
-    // Most are small.
-    if let [byte @ ..0x80, tail @ ..] = *rest {
-        *rest = tail;
-        return Ok(T::from(*byte));
+    match *rest {
+        [byte @ ..0x80, tail @ ..] => {
+            *rest = tail;
+            Ok(T::from(*byte))
+        }
+        [low, high @ ..0x80, tail @ ..] => {
+            *rest = tail;
+            let number = u16::from(low & 0x7f) | u16::from(*high) << 7;
+            T::try_from(number.into()).map_err(|_| FormatError::Damaged)
+        }
+        _ => take_long(rest),
     }
+}
+
+fn take_long<T: TryFrom<u128>>(rest: &mut &[u8]) -> Result<T, FormatError> {
     let mut number: u128 = 0;
     for shift in (0..u128::BITS).step_by(7) {
         let (byte, tail) = rest.split_first().ok_or(FormatError::Damaged)?;
