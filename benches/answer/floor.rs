@@ -1,6 +1,5 @@
 //! The calls behind an answer, recorded once and repeated bare.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use aws_sdk_dynamodb::Client;
@@ -11,6 +10,7 @@ use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::paginator::QueryPaginator;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemInput;
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::{join, join_all, join3};
@@ -47,9 +47,13 @@ impl Recording {
 
     /// The summaries of all items that are read.
     pub async fn summaries(&self, client: &Client) -> Vec<Vec<u8>> {
-        let items = join_all(self.queries.iter().map(|input| query(client, input))).await;
-        let summaries = items.iter().flatten().filter_map(|item| item.get("summary"));
-        summaries.map(|summary| summary.as_b().unwrap().as_ref().to_vec()).collect()
+        let mut summaries = Vec::new();
+        for input in &self.queries {
+            let items = pages(client, input).items().send().collect::<Result<Vec<_>, _>>().await.unwrap();
+            let blobs = items.iter().filter_map(|item| item.get("summary"));
+            summaries.extend(blobs.map(|blob| blob.as_b().unwrap().as_ref().to_vec()));
+        }
+        summaries
     }
 
     /// Key; then limiter beside watermark; then everything else at once.
@@ -71,11 +75,18 @@ async fn get(client: &Client, input: &GetItemInput) {
     get.set_consistent_read(input.consistent_read).send().await.unwrap();
 }
 
-async fn query(client: &Client, input: &QueryInput) -> Vec<HashMap<String, AttributeValue>> {
+/// No more is kept than a page.
+async fn query(client: &Client, input: &QueryInput) {
+    let mut pages = pages(client, input).send();
+    while let Some(page) = pages.next().await {
+        page.unwrap();
+    }
+}
+
+fn pages(client: &Client, input: &QueryInput) -> QueryPaginator {
     let query = client.query().set_table_name(input.table_name.clone()).set_consistent_read(input.consistent_read);
     let query = query.set_key_condition_expression(input.key_condition_expression.clone());
-    let query = query.set_expression_attribute_values(input.expression_attribute_values.clone());
-    query.into_paginator().items().send().collect::<Result<_, _>>().await.unwrap()
+    query.set_expression_attribute_values(input.expression_attribute_values.clone()).into_paginator()
 }
 
 /// Takes a slot of a key of its own.
