@@ -25,6 +25,8 @@ pub struct Recorder(Arc<Mutex<Recording>>);
 pub struct Recording {
     gets: Vec<GetItemInput>,
     queries: Vec<QueryInput>,
+    /// Of all queries.
+    pages: usize,
     updates: Vec<UpdateItemInput>,
     /// Of all answers.
     pub bytes: usize,
@@ -42,7 +44,7 @@ impl Recorder {
 
 impl Recording {
     pub fn calls(&self) -> usize {
-        self.gets.len() + self.queries.len() + self.updates.len()
+        self.gets.len() + self.pages + self.updates.len()
     }
 
     /// The summaries of all items that are read.
@@ -115,7 +117,11 @@ impl Intercept for Recorder {
         if let Some(get) = input.downcast_ref::<GetItemInput>() {
             recording.gets.push(get.clone());
         } else if let Some(query) = input.downcast_ref::<QueryInput>() {
-            recording.queries.push(query.clone());
+            // The floor asks for further pages by itself.
+            if query.exclusive_start_key.is_none() {
+                recording.queries.push(query.clone());
+            }
+            recording.pages += 1;
         } else if let Some(update) = input.downcast_ref::<UpdateItemInput>() {
             recording.updates.push(update.clone());
         }
