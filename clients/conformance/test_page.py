@@ -195,3 +195,29 @@ def test_page_names_the_prometheus_that_is_built() -> None:
     minor, patch = re.fullmatch(r"v0\.3(\d\d)\.(\d+)", PROMETHEUS).groups()  # type: ignore[union-attr]
     assert f"| Prometheus 3.{int(minor)}.{patch} | run, built" in PAGE
     assert f"in the job | yes, 3.{int(minor)}.{patch} |" in PAGE
+
+
+# Numbers of the page that stand in no file, and why.
+NUMBERS_OF_THE_PAGE = {
+    "3.5.3": "the newest Prometheus of the distribution, on the day",
+    "1.145": "the newest vmalert of the distribution, on the day",
+    "2.40": "from when on Prometheus knows native histograms",
+    "0.78": "from when on the Operator knows scrapeClassicHistograms",
+    "10.25": "the average of 0.5 and 20, which the page argues about",
+}
+NUMBER = re.compile(r"(?<![\w.#/-])\d+(?:\.\d+)*(?![\w/-])")
+SOURCES = ["docs/contract.md", "requirements/conformance.txt", "pyproject.toml", "local/src/options.rs"]
+
+
+def test_numbers_of_the_page_stand_in_the_files() -> None:
+    """Files and output that the page shows are left out: others hold those."""
+    shown = re.sub(r"```.*?```", "", PAGE, flags=re.DOTALL)
+    prose = "\n".join(line for line in shown.splitlines() if not line.startswith("    "))
+    kit = [path for path in (ROOT / "clients").rglob("*") if path.suffix in {".py", ".go", ".mod", ".conf", ".alloy"}]
+    kit += [path for path in (ROOT / "clients").rglob("*") if path.suffix in {".yml", ".yaml", ".json", ".tf"}]
+    files = [path for path in kit if path.name not in {"package-lock.json", "test_page.py"}]
+    texts = [path.read_text() for path in [*files, *(ROOT / source for source in SOURCES)]]
+    found = re.findall(r"\d+(?:\.\d+)*", "\n".join(texts))
+    # 0.165 is said of 0.165.0.
+    of_files = {*found, *(number.rpartition(".")[0] for number in found)}
+    assert set(NUMBER.findall(prose)) - of_files == set(NUMBERS_OF_THE_PAGE)
