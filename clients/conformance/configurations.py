@@ -61,5 +61,5 @@ def filled_in(
 
 def with_native_histograms(text: str) -> str:
     """The same with the settings for native histograms taken in."""
-    assert NATIVE.search(text), "there are no such settings"
+    assert NATIVE.search(text), "the file has no settings for native histograms"
     return NATIVE.sub(r"\1\2", text)

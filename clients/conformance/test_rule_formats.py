@@ -86,4 +86,4 @@ def test_inhibition_names_alerts_and_labels_that_exist(rules: dict[str, Any]) ->
                 continue
             patterns = match[3].split("|") if match[2] == "=~" else [re.escape(match[3])]
             for pattern in patterns:
-                assert any(re.fullmatch(pattern, name) for name in names), f"{pattern} is no alert"
+                assert any(re.fullmatch(pattern, name) for name in names), f"{pattern} is not an alert"

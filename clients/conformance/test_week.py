@@ -1,6 +1,7 @@
 """What alerts.yml makes of an ordinary week, and of faults. One alone: `-k "week and kv-cache"`."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from clients.conformance.configurations import CLIENTS
 from clients.conformance.programs import newest
 from clients.conformance.prometheus import Promtool
 from clients.conformance.rule_tests import Case
+from loopback import ROOT
 
 # From one evaluation of the rules to the next. Samples are a minute apart. With 1m the week takes some minutes.
 WEEK_STEP = os.environ.get("WEEK_STEP", "5m")
@@ -22,6 +24,14 @@ def check(tmp_path: Path, test: Case, step: str) -> None:
     # One line for each series: to fold lines takes longer than the test.
     file.write_text(yaml.dump(tests, width=float("inf")))
     Promtool(newest("promtool")).check("test", "rules", file)
+
+
+def test_first_tokens_take_as_long_as_the_demos() -> None:
+    source = (ROOT / "local" / "src" / "demo" / "traffic" / "service.rs").read_text()
+    fields = ("prefill_ms", "prefill_ms_per_token", "cache_hit_share")
+    demo = [[float(number) for number in re.findall(rf"^    {field}: ([\d.]+),$", source, re.M)] for field in fields]
+    models = [(one.prefill * 1000, one.prefill_per_token * 1000, one.cache_hits) for one in (week.CHAT, week.CODE)]
+    assert list(zip(*demo, strict=True)) == [pytest.approx(model) for model in models]
 
 
 def test_an_ordinary_week_wakes_nobody_and_warns_once_at_most(tmp_path: Path) -> None:

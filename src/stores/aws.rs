@@ -17,6 +17,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 /// it is most of a start. `lookup` is `std::env::var` in production.
 pub async fn config(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
     if ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().all(|name| lookup(name).is_some()) {
         loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
     }

@@ -80,6 +80,18 @@ async fn an_empty_endpoint_url_counts_as_not_set() {
     assert!(answer.contains(r#""statusCode":401"#), "{answer}");
 }
 
+#[tokio::test]
+async fn empty_credentials_count_as_not_set() {
+    let url = format!("http://{}", dynamodb::start().await);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("credentials");
+    std::fs::write(&file, "[default]\naws_access_key_id = test\naws_secret_access_key = test\n").unwrap();
+    let empty = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", " "), ("AWS_ENDPOINT_URL", &url)];
+    let elsewhere = [("AWS_SHARED_CREDENTIALS_FILE", file.to_str().unwrap()), ("AWS_EC2_METADATA_DISABLED", "true")];
+    let answer = answer_with(&[empty.as_slice(), elsewhere.as_slice()].concat()).await;
+    assert!(answer.contains(r#""statusCode":401"#), "{answer}");
+}
+
 /// A DynamoDB behind TLS, and its certificate, which no known authority has signed.
 async fn behind_tls(database: SocketAddr) -> (SocketAddr, String) {
     let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
