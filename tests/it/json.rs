@@ -570,6 +570,25 @@ async fn a_window_starts_no_earlier_than_anything_was_read() {
 }
 
 #[tokio::test]
+async fn the_hour_in_which_reading_began_counts_whole() {
+    let client = client(dynamodb().await);
+    let end = Minute::floor("2026-11-24T12:34:00Z".parse().unwrap());
+    let (start, since) = (end.plus(-31 * 1440), end.hour().plus(-26).start().plus(25));
+    let read = |request: &Request| start.plus(request.minute) >= since;
+    let requests: Vec<_> = traffic().into_iter().filter(read).collect();
+    put_traffic(&client, &requests, start, end.plus(-34)).await;
+    put_watermark(&client, &watermark(end, end.hour())).await;
+    RollupWriter::new(client.clone(), "rollups".to_owned()).put_since(since).await.unwrap();
+    for minutes in [10_080, 43_200] {
+        let answer = ask(&client, range(minutes), end.start()).await;
+        assert_eq!(answer["window_start"], "2026-11-23T10:25:00Z");
+        assert_eq!(answer["summary"]["total_requests"], requests.len(), "{minutes} minutes");
+        let bins = answer["timeseries"].as_array().unwrap().iter();
+        assert_eq!(bins.map(|bin| bin["requests"].as_u64().unwrap()).sum::<u64>(), requests.len() as u64);
+    }
+}
+
+#[tokio::test]
 async fn a_day_of_json_is_the_scrape_of_the_same_window_rounded() {
     let client = client(dynamodb().await);
     let requests = traffic();
