@@ -86,3 +86,42 @@ pub fn exit(ended: Result<(), lambda_runtime::Error>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(filter: Option<&str>) -> [bool; 2] {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(filter, move || writer.clone()), || {
+            tracing::info!("a line of info");
+            tracing::debug!("a line of debug");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        ["info", "debug"].map(|level| text.contains(&format!("a line of {level}")))
+    }
+
+    #[test]
+    fn without_a_filter_or_with_an_empty_one_lines_of_info_are_written() {
+        assert_eq!([None, Some(""), Some(" "), Some("no=filter")].map(written), [[true, false]; 4]);
+        assert_eq!(written(Some("debug")), [true, true]);
+        assert_eq!(written(Some("warn")), [false, false]);
+    }
+}
