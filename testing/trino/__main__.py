@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loopback import ROOT
 from loopback.local_stack import started
-from loopback.processes import end_on_termination, wait_for
+from loopback.processes import end_on_termination
 from testing.trino import hostile, server, table
 from testing.trino.cases import cases
 from testing.trino.engines import Answer, LocalAthena, Refusal, Trino
@@ -120,7 +120,6 @@ def compare(work: Path) -> list[str]:
         say("Trino has started")
         trino.created(f"CREATE SCHEMA {table.SCHEMA}")
         trino.created(table.statement("request_logs", "logs", partition(FIRST_HOUR)))
-        wait_for("Trino reads files", trino.reads_files, 60, pause=0.5)
         wait_for_local()
         local, demo = LocalAthena(local_stack.athena), LocalAthena(demo_stack.athena)
         found = [*hostile_rows(trino, local, work / "logs"), *every_case(trino, local, work / "logs")]

@@ -27,18 +27,25 @@ class Trino:
         self.connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="test", catalog="hive", schema="wafer")
 
     def answer(self, sql: str) -> Answer:
+        """Asks again while Trino has no node: that is no answer. Its only node is the server itself, which counts from
+        a few seconds after its start on, and not for a while after a pause of the machine."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self.answer_once(sql)
+            except trino.exceptions.TrinoQueryError as error:
+                if error.error_name != "NO_NODES_AVAILABLE":
+                    return Refusal(f"{error.error_name}: {error.message}")
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"Trino had no node for {ANSWER_SECONDS} s") from error
+            time.sleep(0.5)
+
+    def answer_once(self, sql: str) -> Answer:
         cursor = self.connection.cursor()
-        try:
-            cursor.execute(sql)
-            rows = cursor.fetchall()
-        except trino.exceptions.TrinoQueryError as error:
-            return Refusal(f"{error.error_name}: {error.message}")
+        cursor.execute(sql)
+        rows = cursor.fetchall()
         header: list[Cell] = [column.name for column in cursor.description or []]
         return [header, *([as_athena_prints(cell) for cell in row] for row in rows)]
-
-    def reads_files(self) -> bool:
-        """For a moment after its start it has no node to do so with."""
-        return not isinstance(self.answer("SELECT count(*) FROM request_logs WHERE hour = ''"), Refusal)
 
     def created(self, statement: str) -> None:
         if isinstance(answer := self.answer(statement), Refusal):
