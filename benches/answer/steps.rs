@@ -58,7 +58,7 @@ pub fn take(case: &str, view: &str) {
         window.merge(&rollups::decode(&summary).unwrap());
     }
     let sketches = [&window.ttft.sketch, &window.duration.sketch, &window.speed.sketch];
-    step("quantiles", || sketches.map(|sketch| [10, 50, 90, 99].map(|percent| sketch.quantile(percent))));
+    step("quantiles", || sketches.map(|sketch| sketch.quantiles([10, 50, 90, 99]).collect::<Vec<_>>()));
     let snapshot = snapshot(&host, window);
     let written = step("write", || exposition::write(&snapshot, Format::OpenMetrics));
     let (id, limit) = (RequestId::from_invocation("an invocation"), RateLimit::from_slots(quota::PER_KEY, &[], now));

@@ -105,10 +105,11 @@ impl Family {
             Values::Gauge(value) => value(snapshot, endpoint).map(Point::from).into_iter().collect(),
             Values::GaugeByClass(statuses) => window.map(statuses).map(by_class).unwrap_or_default(),
             Values::Quantiles { quantiles, sketch } => {
-                let quantile = |sketch: &Sketch<FINE>, (label, percent): &(&'static str, u8)| {
-                    Some(Point::labelled(LabelValue::Word(label), Number::Float(sketch.quantile(*percent)?)))
+                let points = |sketch: &Sketch<FINE>| {
+                    let values = sketch.quantiles(quantiles.iter().map(|(_, percent)| *percent));
+                    let labelled = quantiles.iter().map(|(label, _)| LabelValue::Word(label)).zip(values);
+                    labelled.map(|(label, value)| Point::labelled(label, Number::Float(value))).collect()
                 };
-                let points = |sketch| quantiles.iter().filter_map(|each| quantile(sketch, each)).collect();
                 window.map(sketch).map(points).unwrap_or_default()
             }
             Values::Counter(sum) => counters.map(|total| Number::Integer(sum(total)).into()).into_iter().collect(),

@@ -13,7 +13,7 @@ use crate::model::engine::{
 use crate::model::host::Host;
 use crate::model::range::BinnedRange;
 use crate::model::sketch::{FINE, Sketch};
-use crate::model::summary::Summary;
+use crate::model::summary::{DenseSummary, Summary};
 use crate::model::window::Minute;
 
 /// How many workers are listed at most.
@@ -126,7 +126,7 @@ struct Latency {
 impl<'a> From<RangeSnapshot<'a>> for Document<'a> {
     fn from(snapshot: RangeSnapshot<'a>) -> Self {
         let RangeSnapshot { endpoint, range, window, bins, concurrent_requests, heartbeats, now } = snapshot;
-        let mut sum = Summary::default();
+        let mut sum = DenseSummary::default();
         for bin in &bins {
             sum.merge(bin);
         }
@@ -137,7 +137,7 @@ impl<'a> From<RangeSnapshot<'a>> for Document<'a> {
             endpoint: endpoint.as_str(),
             range_minutes: range.minutes,
             queried_at: now.strftime("%Y-%m-%dT%H:%M:%S+00:00").to_string(),
-            summary: RangeSummary::new(&sum, seconds, concurrent_requests, engine.as_ref()),
+            summary: RangeSummary::new(&sum.take(), seconds, concurrent_requests, engine.as_ref()),
             backends: heartbeats.map(|heartbeats| backends(heartbeats, now)),
             timeseries: (0..).zip(&bins).map(bin).collect(),
             window_start: time(window.start),
@@ -211,24 +211,24 @@ fn backends(heartbeats: Vec<Heartbeat>, now: Timestamp) -> Vec<Backend> {
 
 impl Ttft {
     fn new(summary: &Summary) -> Self {
-        let [ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms] =
-            [50, 90, 95, 99].map(|percent| milliseconds(&summary.ttft.sketch, percent));
+        let mut quantile = milliseconds(&summary.ttft.sketch, [50, 90, 95, 99]);
+        let [ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms] = std::array::from_fn(|_| quantile.next());
         Self { ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms }
     }
 }
 
 impl Speed {
     fn new(summary: &Summary) -> Self {
-        let [tps_p10, tps_p50, tps_p90, tps_p99] =
-            [10, 50, 90, 99].map(|percent| summary.speed.sketch.quantile(percent).map(tenths));
+        let mut quantile = summary.speed.sketch.quantiles([10, 50, 90, 99]).map(tenths);
+        let [tps_p10, tps_p50, tps_p90, tps_p99] = std::array::from_fn(|_| quantile.next());
         Self { tps_p10, tps_p50, tps_p90, tps_p99 }
     }
 }
 
 impl Latency {
     fn new(summary: &Summary) -> Self {
-        let [latency_p50_ms, latency_p90_ms, latency_p99_ms] =
-            [50, 90, 99].map(|percent| milliseconds(&summary.duration.sketch, percent));
+        let mut quantile = milliseconds(&summary.duration.sketch, [50, 90, 99]);
+        let [latency_p50_ms, latency_p90_ms, latency_p99_ms] = std::array::from_fn(|_| quantile.next());
         Self { latency_p50_ms, latency_p90_ms, latency_p99_ms }
     }
 }
@@ -237,8 +237,8 @@ fn errors(summary: &Summary) -> u64 {
     summary.statuses.class(4).saturating_add(summary.statuses.class(5))
 }
 
-fn milliseconds(seconds: &Sketch<FINE>, percent: u8) -> Option<f64> {
-    Some(tenths(seconds.quantile(percent)? * 1000.0))
+fn milliseconds(seconds: &Sketch<FINE>, percents: impl IntoIterator<Item = u8>) -> impl Iterator<Item = f64> {
+    seconds.quantiles(percents).map(|seconds| tenths(seconds * 1000.0))
 }
 
 fn percent_of(part: u128, whole: u128) -> Option<f64> {

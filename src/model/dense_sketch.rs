@@ -1,6 +1,8 @@
 //! The sum of many sketches, with a counter for every bucket of the grid: adding is an index, not a search.
 
-use super::sketch::{CountByBucket, FINE, Sketch, SketchError, ZERO_BUCKET};
+use std::mem;
+
+use super::sketch::{CountByBucket, FINE, Sketch, SketchError};
 
 const FIRST: i32 = *Sketch::<FINE>::BUCKETS.start();
 const LAST: i32 = *Sketch::<FINE>::BUCKETS.end();
@@ -13,30 +15,46 @@ pub struct DenseSketch {
     counts: Vec<u64>,
 }
 
-impl CountByBucket for DenseSketch {
-    const SCHEMA: u32 = FINE;
+impl CountByBucket<FINE> for DenseSketch {
+    fn merge(&mut self, sketch: &Sketch<FINE>) {
+        self.zeros = self.zeros.saturating_add(sketch.zeros());
+        // No bucket of a sketch is off the grid.
+        let mut add = self.adder();
+        let _ = sketch.buckets().iter().try_for_each(|(bucket, count)| add(*bucket, *count));
+    }
+
+    fn add_zeros(&mut self, count: u64) -> Result<(), SketchError> {
+        self.zeros = self.zeros.saturating_add(count);
+        Ok(())
+    }
 
     #[inline]
-    fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError> {
-        if bucket == ZERO_BUCKET {
-            self.zeros = self.zeros.saturating_add(count);
-            return Ok(());
-        }
+    fn adder(&mut self) -> impl FnMut(i32, u64) -> Result<(), SketchError> {
         if self.counts.is_empty() {
             self.counts = vec![0; FIRST.abs_diff(LAST) as usize + 1];
         }
-        let slot =
-            usize::try_from(i64::from(bucket) - i64::from(FIRST)).ok().and_then(|index| self.counts.get_mut(index));
-        let slot = slot.ok_or(SketchError::BucketOutOfRange(bucket.into()))?;
-        *slot = slot.saturating_add(count);
-        Ok(())
+        let slots = &mut self.counts[..];
+        |bucket, count| {
+            // What is below the first bucket becomes a number far above the last.
+            let slot = slots.get_mut(bucket.wrapping_sub(FIRST).cast_unsigned() as usize);
+            let slot = slot.ok_or(SketchError::BucketOutOfRange(bucket.into()))?;
+            *slot = slot.saturating_add(count);
+            Ok(())
+        }
     }
 }
 
-impl From<DenseSketch> for Sketch<FINE> {
-    fn from(dense: DenseSketch) -> Self {
-        let counts = (FIRST..).zip(dense.counts).filter(|(_, count)| *count > 0);
-        Self::from_sorted(dense.zeros, counts.collect())
+impl DenseSketch {
+    /// What was added so far. Nothing is left, but for the room for more.
+    #[must_use]
+    pub fn take(&mut self) -> Sketch<FINE> {
+        let mut counts = Vec::new();
+        for (bucket, slot) in (FIRST..).zip(&mut self.counts) {
+            if *slot > 0 {
+                counts.push((bucket, mem::take(slot)));
+            }
+        }
+        Sketch::from_sorted(mem::take(&mut self.zeros), counts)
     }
 }
 
@@ -45,33 +63,40 @@ mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
+    use super::super::sketch::ZERO_BUCKET;
     use super::*;
+
+    fn counts() -> impl Strategy<Value = Vec<(i32, u64)>> {
+        vec((prop_oneof![9 => FIRST..=LAST, 1 => Just(ZERO_BUCKET)], 1..u64::MAX), 0..20)
+    }
 
     proptest! {
         #[test]
         fn adding_sketches_up_is_merging_them(
-            sketches in vec(vec((prop_oneof![9 => FIRST..=LAST, 1 => Just(ZERO_BUCKET)], 1..u64::MAX), 0..20), 0..9),
+            batches in vec(vec(counts(), 0..9), 1..3),
         ) {
-            let (mut dense, mut merged) = (DenseSketch::default(), Sketch::default());
-            for counts in sketches {
-                let mut sketch = Sketch::default();
-                for (bucket, count) in counts {
-                    // A bucket that is drawn twice may overflow, which one sketch refuses.
-                    if sketch.add(bucket, count).is_ok() {
-                        dense.add(bucket, count).unwrap();
+            let mut dense = DenseSketch::default();
+            for sketches in batches {
+                let mut merged = Sketch::default();
+                for counts in sketches {
+                    let mut sketch = Sketch::default();
+                    for (bucket, count) in counts {
+                        // A bucket that is drawn twice may overflow, which one sketch refuses.
+                        let _ = sketch.add(bucket, count);
                     }
+                    dense.merge(&sketch);
+                    merged.merge(&sketch);
                 }
-                merged.merge(&sketch);
+                prop_assert_eq!(dense.take(), merged);
             }
-            prop_assert_eq!(Sketch::from(dense), merged);
         }
     }
 
     #[test]
     fn a_bucket_off_the_grid_is_refused() {
-        for bucket in [i32::MIN, ZERO_BUCKET + 1, FIRST - 1, LAST + 1, i32::MAX] {
+        for bucket in [i32::MIN, ZERO_BUCKET, FIRST - 1, LAST + 1, i32::MAX] {
             let refused = Err(SketchError::BucketOutOfRange(bucket.into()));
-            assert_eq!(DenseSketch::default().add(bucket, 1), refused);
+            assert_eq!(DenseSketch::default().adder()(bucket, 1), refused);
         }
     }
 }

@@ -22,16 +22,20 @@ pub const ZERO_BUCKET: i32 = -80_000;
 /// Values below this count as zero: a microsecond, or a millionth of a token per second.
 pub const SMALLEST: f64 = 1e-6;
 
-/// What counts values by bucket.
-pub trait CountByBucket {
-    /// The schema of its grid.
-    const SCHEMA: u32;
+/// What counts values by bucket of the grid at schema `SCHEMA`.
+pub trait CountByBucket<const SCHEMA: u32> {
+    /// Adds the counts of a sketch.
+    fn merge(&mut self, sketch: &Sketch<SCHEMA>);
 
-    /// Adds `count` values to a bucket, [`ZERO_BUCKET`] included.
+    /// # Errors
+    /// When the count overflows.
+    fn add_zeros(&mut self, count: u64) -> Result<(), SketchError>;
+
+    /// What adds counts of buckets, one after the other.
     ///
     /// # Errors
-    /// When no value falls into that bucket, or the count overflows.
-    fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError>;
+    /// When no value falls into a bucket, or its count overflows.
+    fn adder(&mut self) -> impl FnMut(i32, u64) -> Result<(), SketchError>;
 }
 
 /// Counts of values by bucket. Two sketches of the same values are equal, however they were put together. At most 3,201
@@ -89,20 +93,6 @@ impl<const SCHEMA: u32> Sketch<SCHEMA> {
         Ok(())
     }
 
-    pub fn merge(&mut self, other: &Self) {
-        self.zeros = self.zeros.saturating_add(other.zeros);
-        self.counts.extend_from_slice(&other.counts);
-        // Two runs in order: a stable sort merges them in one pass.
-        self.counts.sort_by_key(|(bucket, _)| *bucket);
-        self.counts.dedup_by(|(bucket, count), (kept_bucket, kept_count)| {
-            let same = bucket == kept_bucket;
-            if same {
-                *kept_count = kept_count.saturating_add(*count);
-            }
-            same
-        });
-    }
-
     /// What this sketch has more than another, bucket by bucket.
     #[must_use]
     pub fn excess_over(&self, other: &Self) -> Self {
@@ -135,11 +125,27 @@ impl<const SCHEMA: u32> Sketch<SCHEMA> {
     }
 }
 
-impl<const SCHEMA: u32> CountByBucket for Sketch<SCHEMA> {
-    const SCHEMA: u32 = SCHEMA;
+impl<const SCHEMA: u32> CountByBucket<SCHEMA> for Sketch<SCHEMA> {
+    fn merge(&mut self, other: &Self) {
+        self.zeros = self.zeros.saturating_add(other.zeros);
+        self.counts.extend_from_slice(&other.counts);
+        // Two runs in order: a stable sort merges them in one pass.
+        self.counts.sort_by_key(|(bucket, _)| *bucket);
+        self.counts.dedup_by(|(bucket, count), (kept_bucket, kept_count)| {
+            let same = bucket == kept_bucket;
+            if same {
+                *kept_count = kept_count.saturating_add(*count);
+            }
+            same
+        });
+    }
 
-    fn add(&mut self, bucket: i32, count: u64) -> Result<(), SketchError> {
-        Self::add(self, bucket, count)
+    fn add_zeros(&mut self, count: u64) -> Result<(), SketchError> {
+        self.add(ZERO_BUCKET, count)
+    }
+
+    fn adder(&mut self) -> impl FnMut(i32, u64) -> Result<(), SketchError> {
+        |bucket, count| self.add(bucket, count)
     }
 }
 
@@ -159,26 +165,22 @@ impl Sketch<FINE> {
         Sketch { zeros: self.zeros, counts }
     }
 
-    /// The nearest-rank quantile: the value of rank `ceil(percent / 100 * count)` of the values in order, within 0.54
-    /// %. `None` when there are no values.
-    #[must_use]
-    pub fn quantile(&self, percent: u8) -> Option<f64> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        let rank = (u128::from(count) * u128::from(percent)).div_ceil(100).max(1);
-        let mut seen = u128::from(self.zeros);
-        if rank <= seen {
-            return Some(0.0);
-        }
-        for (bucket, count) in &self.counts {
-            seen += u128::from(*count);
-            if rank <= seen {
-                return Some(value_of(*bucket));
+    /// Nearest-rank quantiles of percents that rise: the values of rank `ceil(percent / 100 * count)` of the values in
+    /// order, within 0.54 %. None when there are no values.
+    pub fn quantiles(&self, percents: impl IntoIterator<Item = u8>) -> impl Iterator<Item = f64> {
+        let count = u128::from(self.count());
+        let mut buckets = self.counts.iter();
+        let (mut bucket, mut seen) = (None, u128::from(self.zeros));
+        percents.into_iter().take_while(move |_| count > 0).map(move |percent| {
+            let rank = (count * u128::from(percent)).div_ceil(100).max(1);
+            while seen < rank
+                && let Some((next, count)) = buckets.next()
+            {
+                bucket = Some(*next);
+                seen += u128::from(*count);
             }
-        }
-        None
+            bucket.map_or(0.0, value_of)
+        })
     }
 }
 
@@ -246,12 +248,17 @@ mod tests {
         #[test]
         fn a_quantile_is_the_nearest_rank_within_six_per_mille(
             mut values in vec(value(), 1..200),
-            percent in 1_u8..=99,
+            mut percents in vec(1_u8..=99, 1..6),
         ) {
-            let answer = sketch_of(&values).quantile(percent).unwrap();
+            percents.sort_unstable();
+            let sketch = sketch_of(&values);
+            let answers: Vec<f64> = sketch.quantiles(percents.iter().copied()).collect();
             values.sort_by(f64::total_cmp);
-            let exact = values[(values.len() * usize::from(percent)).div_ceil(100) - 1];
-            prop_assert!((answer - exact).abs() <= 0.006 * exact, "{answer} for {exact}");
+            prop_assert_eq!(answers.len(), percents.len());
+            for (answer, percent) in answers.into_iter().zip(percents) {
+                let exact = values[(values.len() * usize::from(percent)).div_ceil(100) - 1];
+                prop_assert!((answer - exact).abs() <= 0.006 * exact, "{answer} for {exact}");
+            }
         }
 
         #[test]
@@ -275,7 +282,7 @@ mod tests {
 
     #[test]
     fn no_values_have_no_quantile() {
-        assert_eq!(Sketch::default().quantile(50), None);
+        assert_eq!(Sketch::default().quantiles([50, 99]).next(), None);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What the request logs say about one endpoint over some stretch of time.
 
+use std::mem;
+
 use crate::model::dense_sketch::DenseSketch;
-use crate::model::sketch::{COARSE, FINE, Sketch};
+use crate::model::sketch::{COARSE, CountByBucket, FINE, Sketch};
 
 /// The status code under which requests are counted that have none from 100 to 599.
 pub const NO_STATUS: u16 = 0;
@@ -83,19 +85,6 @@ impl StatusCounts {
 }
 
 impl<const SCHEMA: u32> Figures<Sketch<SCHEMA>> {
-    /// Adds what another stretch of time holds.
-    pub fn merge(&mut self, other: &Self) {
-        for (code, count) in other.statuses.iter() {
-            self.statuses.add(code, count);
-        }
-        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
-        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
-        self.ttft.merge(&other.ttft);
-        self.duration.merge(&other.duration);
-        self.speed.merge(&other.speed);
-    }
-
     /// What these figures have more than others: each count and sum by itself.
     #[must_use]
     pub fn excess_over(&self, other: &Self) -> Self {
@@ -116,6 +105,22 @@ impl<const SCHEMA: u32> Figures<Sketch<SCHEMA>> {
 }
 
 impl<S> Figures<S> {
+    /// Adds what another stretch of time holds.
+    pub fn merge<const SCHEMA: u32>(&mut self, other: &Figures<Sketch<SCHEMA>>)
+    where
+        S: CountByBucket<SCHEMA>,
+    {
+        for (code, count) in other.statuses.iter() {
+            self.statuses.add(code, count);
+        }
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
+        self.ttft.merge(&other.ttft);
+        self.duration.merge(&other.duration);
+        self.speed.merge(&other.speed);
+    }
+
     /// All requests, whatever their status.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -146,16 +151,18 @@ impl Summary {
     }
 }
 
-impl From<DenseSummary> for Summary {
-    fn from(dense: DenseSummary) -> Self {
-        Self {
-            statuses: dense.statuses,
-            input_tokens: dense.input_tokens,
-            output_tokens: dense.output_tokens,
-            cache_read_tokens: dense.cache_read_tokens,
-            ttft: dense.ttft.into(),
-            duration: dense.duration.into(),
-            speed: dense.speed.into(),
+impl DenseSummary {
+    /// What was added so far. Nothing is left, but for the room for more.
+    #[must_use]
+    pub fn take(&mut self) -> Summary {
+        Summary {
+            statuses: mem::take(&mut self.statuses),
+            input_tokens: mem::take(&mut self.input_tokens),
+            output_tokens: mem::take(&mut self.output_tokens),
+            cache_read_tokens: mem::take(&mut self.cache_read_tokens),
+            ttft: self.ttft.take(),
+            duration: self.duration.take(),
+            speed: self.speed.take(),
         }
     }
 }
@@ -167,12 +174,17 @@ impl Total {
     }
 }
 
-impl<const SCHEMA: u32> Distribution<Sketch<SCHEMA>> {
-    fn merge(&mut self, other: &Self) {
+impl<S> Distribution<S> {
+    fn merge<const SCHEMA: u32>(&mut self, other: &Distribution<Sketch<SCHEMA>>)
+    where
+        S: CountByBucket<SCHEMA>,
+    {
         self.sketch.merge(&other.sketch);
         self.sum = self.sum.saturating_add(other.sum);
     }
+}
 
+impl<const SCHEMA: u32> Distribution<Sketch<SCHEMA>> {
     fn excess_over(&self, other: &Self) -> Self {
         Self { sketch: self.sketch.excess_over(&other.sketch), sum: self.sum.saturating_sub(other.sum) }
     }
@@ -184,9 +196,9 @@ impl Distribution<Sketch<FINE>> {
     }
 }
 
-impl From<Distribution<DenseSketch>> for Distribution<Sketch<FINE>> {
-    fn from(dense: Distribution<DenseSketch>) -> Self {
-        Self { sketch: dense.sketch.into(), sum: dense.sum }
+impl Distribution<DenseSketch> {
+    fn take(&mut self) -> Distribution<Sketch<FINE>> {
+        Distribution { sketch: self.sketch.take(), sum: mem::take(&mut self.sum) }
     }
 }
 

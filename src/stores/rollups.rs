@@ -175,7 +175,9 @@ fn minute(item: &Item, name: &'static str) -> Result<Option<Minute>, AttributeEr
     second.map(|second| Minute::from_second(second).ok_or(AttributeError::out_of_range(name))).transpose()
 }
 
-fn decode_figures<S: CountByBucket + Default>(item: &Item) -> Result<Figures<S>, RollupError> {
+fn decode_figures<S: CountByBucket<SCHEMA> + Default, const SCHEMA: u32>(
+    item: &Item,
+) -> Result<Figures<S>, RollupError> {
     Ok(decode(encoded(item)?)?)
 }
 

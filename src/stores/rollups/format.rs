@@ -27,7 +27,7 @@ pub enum FormatError {
 /// Writes figures; [`decode`] reads them back.
 #[must_use]
 pub fn encode<const SCHEMA: u32>(figures: &Figures<Sketch<SCHEMA>>) -> Vec<u8> {
-    let mut bytes = vec![VERSION, schema_byte::<Sketch<SCHEMA>>()];
+    let mut bytes = vec![VERSION, schema_byte::<SCHEMA>()];
     let statuses = figures.statuses.iter();
     push(&mut bytes, statuses.len() as u128);
     let mut previous = 0;
@@ -64,7 +64,7 @@ fn encode_distribution<const SCHEMA: u32>(bytes: &mut Vec<u8>, distribution: &Di
 /// # Errors
 /// On anything else: another version or schema, bytes missing or left over, codes or buckets out of order or out of
 /// range.
-pub fn decode<S: CountByBucket + Default>(bytes: &[u8]) -> Result<Figures<S>, FormatError> {
+pub fn decode<S: CountByBucket<SCHEMA> + Default, const SCHEMA: u32>(bytes: &[u8]) -> Result<Figures<S>, FormatError> {
     let mut figures = Figures::default();
     decode_onto(&mut figures, bytes)?;
     Ok(figures)
@@ -74,9 +74,12 @@ pub fn decode<S: CountByBucket + Default>(bytes: &[u8]) -> Result<Figures<S>, Fo
 ///
 /// # Errors
 /// As [`decode`]; a part may have been added then.
-pub fn decode_onto<S: CountByBucket>(figures: &mut Figures<S>, bytes: &[u8]) -> Result<(), FormatError> {
+pub fn decode_onto<S: CountByBucket<SCHEMA>, const SCHEMA: u32>(
+    figures: &mut Figures<S>,
+    bytes: &[u8],
+) -> Result<(), FormatError> {
     let mut rest = match bytes {
-        [VERSION, schema, rest @ ..] if *schema == schema_byte::<S>() => rest,
+        [VERSION, schema, rest @ ..] if *schema == schema_byte::<SCHEMA>() => rest,
         [] | [VERSION] => return Err(FormatError::Damaged),
         _ => return Err(FormatError::UnknownFormat),
     };
@@ -106,30 +109,43 @@ fn decode_statuses(statuses: &mut StatusCounts, rest: &mut &[u8]) -> Result<(), 
     Ok(())
 }
 
-fn decode_distribution<S: CountByBucket>(
+fn decode_distribution<S: CountByBucket<SCHEMA>, const SCHEMA: u32>(
     distribution: &mut Distribution<S>,
     rest: &mut &[u8],
 ) -> Result<(), FormatError> {
     distribution.sum = distribution.sum.saturating_add(take(rest)?);
-    distribution.sketch.add(ZERO_BUCKET, take(rest)?)?;
-    let mut previous: Option<i32> = None;
-    for _ in 0..take::<u64>(rest)? {
-        let number: u32 = take(rest)?;
-        let bucket = match previous {
-            None => Some(unzigzag(number)),
-            Some(_) if number == 0 => None,
-            Some(previous) => previous.checked_add_unsigned(number),
-        };
-        let bucket = bucket.filter(|bucket| *bucket != ZERO_BUCKET).ok_or(FormatError::Damaged)?;
-        distribution.sketch.add(bucket, take_count(rest)?)?;
-        previous = Some(bucket);
+    distribution.sketch.add_zeros(take(rest)?)?;
+    let buckets: u64 = take(rest)?;
+    if buckets == 0 {
+        return Ok(());
     }
+    let mut bucket = unzigzag(take(rest)?);
+    if bucket == ZERO_BUCKET {
+        return Err(FormatError::Damaged);
+    }
+    let mut add = distribution.sketch.adder();
+    let mut bytes = *rest;
+    for _ in 1..buckets {
+        // Most counts and distances are of one byte.
+        if let [count @ 1..0x80, distance @ 1..0x80, tail @ ..] = bytes {
+            add(bucket, (*count).into())?;
+            bucket += i32::from(*distance);
+            bytes = tail;
+        } else {
+            add(bucket, take_count(&mut bytes)?)?;
+            let distance: u32 = take(&mut bytes)?;
+            let next = (distance > 0).then(|| bucket.checked_add_unsigned(distance));
+            bucket = next.flatten().ok_or(FormatError::Damaged)?;
+        }
+    }
+    add(bucket, take_count(&mut bytes)?)?;
+    *rest = bytes;
     Ok(())
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "schemas are below 9")]
-const fn schema_byte<S: CountByBucket>() -> u8 {
-    S::SCHEMA as u8
+const fn schema_byte<const SCHEMA: u32>() -> u8 {
+    SCHEMA as u8
 }
 
 const fn zigzag(number: i32) -> u32 {
@@ -239,9 +255,9 @@ mod tests {
             versioned in any::<bool>(),
         ) {
             if versioned && bytes.len() > 1 {
-                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<Sketch<FINE>>()]);
+                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<FINE>()]);
             }
-            if let Ok(figures) = decode::<Sketch<FINE>>(&bytes) {
+            if let Ok(figures) = decode::<Sketch<FINE>, _>(&bytes) {
                 prop_assert_eq!(decode(&encode(&figures)), Ok(figures));
             }
         }
@@ -250,17 +266,35 @@ mod tests {
         fn bytes_cut_short_or_one_too_many_are_damaged(summary in summary(), cut in 1_usize..300) {
             let mut bytes = encode(&summary);
             let short = bytes.len().saturating_sub(cut);
-            prop_assert!(decode::<Sketch<FINE>>(&bytes[..short]).is_err());
+            prop_assert!(decode::<Sketch<FINE>, _>(&bytes[..short]).is_err());
             bytes.push(0);
-            prop_assert_eq!(decode::<Sketch<FINE>>(&bytes), Err(FormatError::Damaged));
+            prop_assert_eq!(decode::<Sketch<FINE>, _>(&bytes), Err(FormatError::Damaged));
+        }
+    }
+
+    #[test]
+    fn a_bucket_has_a_count_and_comes_once() {
+        let mut summary = Summary::default();
+        for bucket in [64, 65, 66, 400] {
+            summary.duration.sketch.add(bucket, 1).unwrap();
+        }
+        let bytes = encode(&summary);
+        // After the header, statuses, tokens and first tokens: the buckets of the durations, then the speeds.
+        let [counts @ .., 0, 0, 0] = &bytes[9..] else { panic!("{bytes:?}") };
+        assert_eq!(counts, [0, 0, 4, 0x80, 1, 1, 1, 1, 1, 1, 0xce, 2, 1]);
+        for (place, what) in [(14, "a count"), (15, "a distance"), (16, "a count"), (17, "a distance"), (21, "a count")]
+        {
+            let mut damaged = bytes.clone();
+            damaged[place] = 0;
+            assert_eq!(decode::<Sketch<FINE>, _>(&damaged), Err(FormatError::Damaged), "{what} of 0 at {place}");
         }
     }
 
     #[test]
     fn another_version_or_schema_is_refused() {
         let mut bytes = encode(&Summary::default());
-        assert_eq!(decode::<Sketch<COARSE>>(&bytes), Err(FormatError::UnknownFormat));
+        assert_eq!(decode::<Sketch<COARSE>, _>(&bytes), Err(FormatError::UnknownFormat));
         bytes[0] = VERSION + 1;
-        assert_eq!(decode::<Sketch<FINE>>(&bytes), Err(FormatError::UnknownFormat));
+        assert_eq!(decode::<Sketch<FINE>, _>(&bytes), Err(FormatError::UnknownFormat));
     }
 }

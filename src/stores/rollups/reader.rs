@@ -119,7 +119,7 @@ impl RollupReader {
                 concurrent_requests = concurrent_requests.saturating_add(requests);
             }
         }
-        Ok(WindowSummary { summary: sum.into(), concurrent_requests })
+        Ok(WindowSummary { summary: sum.take(), concurrent_requests })
     }
 
     /// The bins of a range of an endpoint. Up to a day it is read by minutes, since bins cut across hours; a longer one
@@ -144,17 +144,24 @@ impl RollupReader {
             Period::Hour(hour) if hour.end() > window.start => bin_at(hour.start().since(window.start).max(0)),
             _ => None,
         };
-        let mut bins = vec![DenseSummary::default(); range.bins_of(&window)];
+        let placed = items.iter().map(|item| period(item).map(|period| (bin_of(period), period, item)));
+        let placed: Vec<_> = placed.collect::<Result<_, _>>()?;
+        let mut bins = vec![Summary::default(); range.bins_of(&window)];
         let mut concurrent_requests: u64 = 0;
-        for item in items {
-            let period = period(&item)?;
-            let Some(bin) = bin_of(period).and_then(|bin| bins.get_mut(bin)) else { continue };
-            let requests = count(bin, &item)?;
-            if is_recent(period, window.end) {
-                concurrent_requests = concurrent_requests.saturating_add(requests);
+        // Items are in the order of time: one bin is counted after the other, by the same counters.
+        let mut sum = DenseSummary::default();
+        for of_bin in placed.chunk_by(|(bin, ..), (next, ..)| bin == next) {
+            let [(Some(bin), ..), ..] = of_bin else { continue };
+            let Some(bin) = bins.get_mut(*bin) else { continue };
+            for (_, period, item) in of_bin {
+                let requests = count(&mut sum, item)?;
+                if is_recent(*period, window.end) {
+                    concurrent_requests = concurrent_requests.saturating_add(requests);
+                }
             }
+            bin.merge(&sum.take());
         }
-        Ok(BinSummaries { window, bins: bins.into_iter().map(Summary::from).collect(), concurrent_requests })
+        Ok(BinSummaries { window, bins, concurrent_requests })
     }
 
     /// The items of all pieces, read side by side. They are decoded one by one: many summaries take far more memory.
