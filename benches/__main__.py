@@ -53,8 +53,8 @@ def sections() -> list[Section]:
     rows = len(os.environ.get("ROWS", "1,10").split(","))
     return [
         Section("Starts", [*MODULE, "benches.start"], [7, 2]),
-        Section("The steps of a scrape", [*MODULE, "benches.steps"], [8]),
-        Section("A call of each route, and its floor", [answer], [27], {"CALLS": os.environ.get("CALLS", "100")}),
+        Section("The steps of a scrape", [*MODULE, "benches.steps"], [9]),
+        Section("A call of each route, and its floor", [answer], [29], {"CALLS": os.environ.get("CALLS", "100")}),
         Section("One warm instance", [answer, "throughput"], [3]),
         Section(
             "What one would run instead, and refreshes and scrapes as things grow",

@@ -14,7 +14,8 @@ MARKER = "answer5steps8measured"
 STEPS = {
     "parse": "parse the event and the request",
     "bare calls": "the bare calls to DynamoDB",
-    "rest": "decode and add up, judge, log",
+    "decode and add up": "decode and add up",
+    "rest": "judge, wait, log",
     "write": "write the text, with its quantiles",
     "gzip": "compress it",
     "event to reply": "**event to reply**",
@@ -22,7 +23,7 @@ STEPS = {
     "quantiles": "of writing: 12 quantiles",
 }
 # The parts of an answer that are steps of their own.
-PARTS = ("parse", "bare calls", "write", "gzip")
+PARTS = ("parse", "bare calls", "decode and add up", "write", "gzip")
 
 
 def steps(program: Path, case: str) -> dict[str, Counted]:

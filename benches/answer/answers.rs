@@ -6,6 +6,7 @@ use testing::calls::{self, Event};
 use wafer_metrics::answer::Service;
 
 use crate::database::Database;
+use crate::distance;
 use crate::floor::Recorder;
 use crate::processor;
 use crate::tables::{self, Case, NOW};
@@ -37,6 +38,12 @@ pub async fn measure_all() {
                 rows.push(measure(case, &format!("JSON {minutes}"), JSON, &query, &plain, calls).await);
             }
         }
+    }
+    let far = distance::client(&plain);
+    for case in cases.iter().filter(|case| case.name.ends_with("demo")) {
+        let call = format!("window, {} ms away", distance::MILLISECONDS);
+        let query = format!("endpoint={}", case.hosts.join(","));
+        rows.push(measure(case, &call, SCRAPE, &query, &far, calls).await);
     }
     for row in &rows {
         assert!(

@@ -8,6 +8,7 @@
 
 mod answers;
 mod database;
+mod distance;
 mod floor;
 mod processor;
 mod replay;

@@ -14,7 +14,7 @@ use wafer_metrics::http::request::ScrapeRequest;
 use wafer_metrics::model::host::Host;
 use wafer_metrics::model::quota::{self, RateLimit};
 use wafer_metrics::model::request_id::RequestId;
-use wafer_metrics::model::summary::Summary;
+use wafer_metrics::model::summary::{DenseSummary, Summary};
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::stores::rollups;
 
@@ -53,10 +53,12 @@ pub fn take(case: &str, view: &str) {
     let payload = event.payload.clone();
     step("parse", || ScrapeRequest::parse(&event::parse(&payload).unwrap()).unwrap());
     step("bare calls", || runtime.block_on(recording.repeat(&client, 0)));
-    let mut window = Summary::default();
-    for summary in runtime.block_on(recording.summaries(&client)) {
-        window.merge(&rollups::decode(&summary).unwrap());
-    }
+    let stored = runtime.block_on(recording.summaries(&client));
+    let window = step("decode and add up", || {
+        let mut sum = DenseSummary::default();
+        stored.iter().for_each(|summary| rollups::decode_onto(&mut sum, summary).unwrap());
+        sum.take()
+    });
     let sketches = [&window.ttft.sketch, &window.duration.sketch, &window.speed.sketch];
     step("quantiles", || sketches.map(|sketch| sketch.quantiles([10, 50, 90, 99]).collect::<Vec<_>>()));
     let snapshot = snapshot(&host, window);

@@ -2,10 +2,12 @@
 
 mod https;
 
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
@@ -20,6 +22,9 @@ pub async fn config(lookup: impl Fn(&str) -> Option<String>) -> SdkConfig {
     let lookup = |name: &str| lookup(name).filter(|value| !value.trim().is_empty());
     if ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].iter().all(|name| lookup(name).is_some()) {
         loader = loader.credentials_provider(EnvironmentVariableCredentialsProvider::new());
+    }
+    if let Some(region) = lookup("AWS_REGION") {
+        loader = loader.region(Region::new(region));
     }
     if let Some(client) = https::amazon_only(lookup) {
         loader = loader.http_client(client);
@@ -42,6 +47,16 @@ impl LoadServiceConfig for WithoutEmpty {
 #[must_use]
 pub fn dynamodb_for_scrape(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     dynamodb(config, Duration::from_millis(1_500), Duration::from_millis(3_500))
+}
+
+/// The two clients of the refresh, built side by side: each takes a third of a start.
+#[must_use]
+pub fn for_refresh(config: &SdkConfig) -> (aws_sdk_athena::Client, aws_sdk_dynamodb::Client) {
+    thread::scope(|scope| {
+        let athena = scope.spawn(|| athena(config));
+        let dynamodb = dynamodb_for_refresh(config);
+        (athena.join().unwrap_or_else(|panic| resume_unwind(panic)), dynamodb)
+    })
 }
 
 /// A client for the refresh, which has a minute.

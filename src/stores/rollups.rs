@@ -22,8 +22,7 @@ use crate::model::watermark::{Sealing, Stride, TooLateRows, Watermark};
 use crate::model::window::{Hour, Minute};
 use crate::stores::dynamodb::item::{AttributeError, Item, binary, n, number, required, s, string};
 
-use format::decode_onto;
-pub use format::{FormatError, decode, encode};
+pub use format::{FormatError, decode, decode_onto, encode};
 pub use reader::{BinSummaries, RollupReader, WindowSummary};
 pub use writer::{HourChange, MinuteChange, PutOutcome, RollupWriter, Transaction};
 

@@ -1,0 +1,34 @@
+//! DynamoDB as far away as it is from a function: each answer comes some milliseconds later. On loopback a round trip
+//! costs nothing, and nothing is gained by sharing one.
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpRequest;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+};
+
+/// About what a small read takes within a region.
+pub const MILLISECONDS: u64 = 4;
+
+pub fn client(near: &Client) -> Client {
+    let inner = near.config().http_client().unwrap();
+    let far = http_client_fn(move |settings, components| {
+        SharedHttpConnector::new(Far(inner.http_connector(settings, components)))
+    });
+    Client::from_conf(near.config().to_builder().http_client(far).build())
+}
+
+#[derive(Debug)]
+struct Far(SharedHttpConnector);
+
+impl HttpConnector for Far {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.0.call(request);
+        HttpConnectorFuture::new(async {
+            tokio::time::sleep(Duration::from_millis(MILLISECONDS)).await;
+            answer.await
+        })
+    }
+}
