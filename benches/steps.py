@@ -15,7 +15,7 @@ STEPS = {
     "parse": "parse the event and the request",
     "bare calls": "the bare calls to DynamoDB",
     "decode and add up": "decode and add up",
-    "rest": "judge, wait, log",
+    "rest": "the rest: key, limit, log",
     "write": "write the text, with its quantiles",
     "gzip": "compress it",
     "event to reply": "**event to reply**",

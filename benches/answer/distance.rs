@@ -1,5 +1,5 @@
-//! DynamoDB as far away as it is from a function: each answer comes some milliseconds later. On loopback a round trip
-//! costs nothing, and nothing is gained by sharing one.
+//! A DynamoDB elsewhere in the region: each call takes some milliseconds more. On loopback round trips are free, so
+//! sharing them gains nothing.
 
 use std::time::Duration;
 

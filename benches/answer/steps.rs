@@ -56,7 +56,9 @@ pub fn take(case: &str, view: &str) {
     let stored = runtime.block_on(recording.summaries(&client));
     let window = step("decode and add up", || {
         let mut sum = DenseSummary::default();
-        stored.iter().for_each(|summary| rollups::decode_onto(&mut sum, summary).unwrap());
+        for summary in &stored {
+            rollups::decode_onto(&mut sum, summary).unwrap();
+        }
         sum.take()
     });
     let sketches = [&window.ttft.sketch, &window.duration.sketch, &window.speed.sketch];

@@ -18,8 +18,8 @@ async fn main() -> ExitCode {
         Err(faults) => return log::refuse_to_start(&faults),
     };
     log::start(lookup("RUST_LOG").as_deref());
-    let (athena, dynamodb) = aws::for_refresh(&aws::config(lookup).await);
-    let refresh = Refresh::new(settings, athena, Polling::default(), dynamodb);
+    let config = aws::config(lookup).await;
+    let refresh = Refresh::new(settings, aws::athena(&config), Polling::default(), aws::dynamodb_for_refresh(&config));
     let handler = service_fn(|event: LambdaEvent<_>| refresh.handle(event, Timestamp::now()));
     log::exit(run(handler).await)
 }

@@ -45,7 +45,7 @@ impl CountByBucket<FINE> for DenseSketch {
 }
 
 impl DenseSketch {
-    /// What was added so far. Nothing is left, but for the room for more.
+    /// What was added so far. Counting starts anew, in the same memory.
     #[must_use]
     pub fn take(&mut self) -> Sketch<FINE> {
         let mut counts = Vec::new();

@@ -27,14 +27,14 @@ pub trait CountByBucket<const SCHEMA: u32> {
     /// Adds the counts of a sketch.
     fn merge(&mut self, sketch: &Sketch<SCHEMA>);
 
-    /// # Errors
-    /// When the count overflows.
-    fn add_zeros(&mut self, count: u64) -> Result<(), SketchError>;
-
-    /// What adds counts of buckets, one after the other.
+    /// Adds values that are zero.
     ///
     /// # Errors
-    /// When no value falls into a bucket, or its count overflows.
+    /// When their count overflows.
+    fn add_zeros(&mut self, count: u64) -> Result<(), SketchError>;
+
+    /// A function that adds a count to a bucket, which is not [`ZERO_BUCKET`]. It fails where no value falls into the
+    /// bucket, or its count overflows.
     fn adder(&mut self) -> impl FnMut(i32, u64) -> Result<(), SketchError>;
 }
 
@@ -165,8 +165,8 @@ impl Sketch<FINE> {
         Sketch { zeros: self.zeros, counts }
     }
 
-    /// Nearest-rank quantiles of percents that rise: the values of rank `ceil(percent / 100 * count)` of the values in
-    /// order, within 0.54 %. None when there are no values.
+    /// The nearest-rank quantiles for percents in rising order: of the values in order those of rank `ceil(percent /
+    /// 100 * count)`, within 0.54 %. There are none where there are no values.
     pub fn quantiles(&self, percents: impl IntoIterator<Item = u8>) -> impl Iterator<Item = f64> {
         let count = u128::from(self.count());
         let mut buckets = self.counts.iter();

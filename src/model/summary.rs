@@ -152,7 +152,7 @@ impl Summary {
 }
 
 impl DenseSummary {
-    /// What was added so far. Nothing is left, but for the room for more.
+    /// What was added so far. Counting starts anew, in the same memory.
     #[must_use]
     pub fn take(&mut self) -> Summary {
         Summary {

@@ -2,8 +2,6 @@
 
 mod https;
 
-use std::panic::resume_unwind;
-use std::thread;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -47,16 +45,6 @@ impl LoadServiceConfig for WithoutEmpty {
 #[must_use]
 pub fn dynamodb_for_scrape(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     dynamodb(config, Duration::from_millis(1_500), Duration::from_millis(3_500))
-}
-
-/// The two clients of the refresh, built side by side: each takes a third of a start.
-#[must_use]
-pub fn for_refresh(config: &SdkConfig) -> (aws_sdk_athena::Client, aws_sdk_dynamodb::Client) {
-    thread::scope(|scope| {
-        let athena = scope.spawn(|| athena(config));
-        let dynamodb = dynamodb_for_refresh(config);
-        (athena.join().unwrap_or_else(|panic| resume_unwind(panic)), dynamodb)
-    })
 }
 
 /// A client for the refresh, which has a minute.

@@ -1,5 +1,6 @@
 //! What a function's process says: log lines on standard output, one JSON object each, and its exit code.
 
+use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
 use lambda_runtime::tracing::subscriber::filter::{FilterExt, Targets, filter_fn};
@@ -63,10 +64,17 @@ where
     }
 }
 
-/// Sends all log lines of the process to standard output.
+/// Sends all log lines of the process to standard output, a panic's among them.
 pub fn start(filter: Option<&str>) {
     // It fails only where a subscriber is set already, which then does the same.
     let _ = tracing::subscriber::set_global_default(subscriber(filter, std::io::stdout));
+    panic::set_hook(Box::new(log_panic));
+}
+
+/// Where a function does not unwind, this is the last that it says.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(cause = panic.payload_as_str(), place, "panicked");
 }
 
 /// Names every fault of the settings; the exit code is 1.
@@ -116,6 +124,23 @@ mod tests {
         });
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         ["info", "debug"].map(|level| text.contains(&format!("a line of {level}")))
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_its_own() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(None, move || writer.clone()), || {
+            let hook = panic::take_hook();
+            panic::set_hook(Box::new(log_panic));
+            let caught = panic::catch_unwind(|| panic!("a bug"));
+            panic::set_hook(hook);
+            assert!(caught.is_err());
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!([&line["level"], &line["message"], &line["cause"]], ["ERROR", "panicked", "a bug"]);
+        assert!(line["place"].as_str().is_some_and(|place| place.starts_with("src/telemetry/log.rs:")), "{text}");
     }
 
     #[test]

@@ -27,8 +27,8 @@ class Trino:
         self.connection = trino.dbapi.connect(host="127.0.0.1", port=port, user="test", catalog="hive", schema="wafer")
 
     def answer(self, sql: str) -> Answer:
-        """Asks again while Trino has no node: that is no answer. Its only node is the server itself, which counts from
-        a few seconds after its start on, and not for a while after a pause of the machine."""
+        """While Trino has no node it is asked again. Its only node is the server itself, which counts some seconds
+        after a start, and not for a while after the machine has paused."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:

@@ -129,6 +129,7 @@ fn decode_distribution<S: CountByBucket<SCHEMA>, const SCHEMA: u32>(
         // Most counts and distances are of one byte.
         if let [count @ 1..0x80, distance @ 1..0x80, tail @ ..] = bytes {
             add(bucket, (*count).into())?;
+            // What was added is on the grid, far from the largest number.
             bucket += i32::from(*distance);
             bytes = tail;
         } else {
@@ -166,6 +167,7 @@ fn push(bytes: &mut Vec<u8>, mut number: u128) {
 }
 
 /// What is listed has at least one request.
+#[inline]
 fn take_count(rest: &mut &[u8]) -> Result<u64, FormatError> {
     match take(rest)? {
         0 => Err(FormatError::Damaged),
@@ -211,13 +213,19 @@ fn take_long<T: TryFrom<u128>>(rest: &mut &[u8]) -> Result<T, FormatError> {
 mod tests {
     use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::Index;
 
     use super::*;
     use crate::model::sketch::{COARSE, FINE};
-    use crate::model::summary::{Summary, Total};
+    use crate::model::summary::{DenseSummary, Summary, Total};
+
+    /// Of every length that it is written in, the shortest first.
+    fn count() -> impl Strategy<Value = u64> {
+        (0_u32..58).prop_flat_map(|bits| 1..=1_u64 << bits)
+    }
 
     fn distribution() -> impl Strategy<Value = Distribution<Sketch<FINE>>> {
-        let buckets = vec((prop_oneof![-1_279..=1_920, Just(ZERO_BUCKET)], 1..u64::MAX / 64), 0..40);
+        let buckets = vec((prop_oneof![-1_279..=1_920, Just(ZERO_BUCKET)], count()), 0..40);
         (buckets, any::<u128>()).prop_map(|(buckets, sum)| {
             let mut sketch = Sketch::default();
             for (bucket, count) in buckets {
@@ -228,7 +236,7 @@ mod tests {
     }
 
     fn summary() -> impl Strategy<Value = Summary> {
-        let statuses = vec((prop_oneof![Just(0_u16), 100..600_u16], 1..u64::MAX / 64), 0..20);
+        let statuses = vec((prop_oneof![Just(0_u16), 100..600_u16], count()), 0..20);
         let tokens = (any::<u128>(), any::<u128>(), any::<u128>());
         (statuses, tokens, distribution(), distribution(), distribution()).prop_map(
             |(codes, (input_tokens, output_tokens, cache_read_tokens), ttft, duration, speed)| {
@@ -241,23 +249,41 @@ mod tests {
         )
     }
 
+    fn garbage() -> impl Strategy<Value = Vec<u8>> {
+        (vec(any::<u8>(), 0..60), any::<bool>()).prop_map(|(mut bytes, versioned)| {
+            if versioned && bytes.len() > 1 {
+                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<FINE>()]);
+            }
+            bytes
+        })
+    }
+
+    fn damaged() -> impl Strategy<Value = Vec<u8>> {
+        (summary(), any::<Index>(), any::<u8>()).prop_map(|(summary, place, byte)| {
+            let mut bytes = encode(&summary);
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            bytes
+        })
+    }
+
     proptest! {
         #[test]
         fn figures_read_back_as_they_were_written(summary in summary()) {
             prop_assert_eq!(decode(&encode(&summary)), Ok(summary.clone()));
+            let mut counted = DenseSummary::default();
+            prop_assert_eq!(decode_onto(&mut counted, &encode(&summary)), Ok(()));
+            prop_assert_eq!(counted.take(), summary.clone());
             let total: Total = summary.coarse();
             prop_assert_eq!(decode(&encode(&total)), Ok(total));
         }
 
         #[test]
-        fn garbage_is_an_error_or_figures_and_never_a_panic(
-            mut bytes in vec(any::<u8>(), 0..60),
-            versioned in any::<bool>(),
-        ) {
-            if versioned && bytes.len() > 1 {
-                bytes[..2].copy_from_slice(&[VERSION, schema_byte::<FINE>()]);
-            }
-            if let Ok(figures) = decode::<Sketch<FINE>, _>(&bytes) {
+        fn garbage_is_an_error_or_figures_and_never_a_panic(bytes in prop_oneof![garbage(), damaged()]) {
+            let figures = decode::<Sketch<FINE>, _>(&bytes);
+            let counted: Result<DenseSummary, _> = decode(&bytes);
+            prop_assert_eq!(&counted.map(|mut figures| figures.take()), &figures);
+            if let Ok(figures) = figures {
                 prop_assert_eq!(decode(&encode(&figures)), Ok(figures));
             }
         }
@@ -287,6 +313,22 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[place] = 0;
             assert_eq!(decode::<Sketch<FINE>, _>(&damaged), Err(FormatError::Damaged), "{what} of 0 at {place}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_off_the_grid_is_refused() {
+        let first = |bucket: i32| {
+            let mut bytes = vec![VERSION, schema_byte::<FINE>(), 0, 0, 0, 0, 0, 0, 2];
+            push(&mut bytes, zigzag(bucket).into());
+            bytes.extend([1, 1, 1, 0, 0, 0, 0, 0, 0]);
+            [decode(&bytes).map(|_: Summary| ()), decode(&bytes).map(|_: DenseSummary| ())]
+        };
+        assert_eq!(first(1_919), [Ok(()); 2]);
+        assert_eq!(first(ZERO_BUCKET), [Err(FormatError::Damaged); 2]);
+        // The last bucket of the grid is followed by another.
+        for (bucket, off) in [(i32::MIN, i32::MIN), (-1_280, -1_280), (1_920, 1_921), (i32::MAX, i32::MAX)] {
+            assert_eq!(first(bucket), [Err(SketchError::BucketOutOfRange(off.into()).into()); 2]);
         }
     }
 
