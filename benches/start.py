@@ -7,7 +7,7 @@ import zipfile
 from collections import defaultdict
 from pathlib import Path
 
-from benches import instructions
+from benches import callgrind, instructions
 from benches.dynamodb import dynamodb
 from benches.functions import NAMES, started
 from benches.table import Table
@@ -30,6 +30,11 @@ def stripped(binary: Path, folder: Path) -> Path:
     """As it is deployed."""
     subprocess.run(["strip", "-o", folder / binary.name, binary], check=True)
     return folder / binary.name
+
+
+def assert_without_athena() -> None:
+    """What answers scrapes has nothing of the client that only the refresh needs."""
+    assert "aws_sdk_athena" not in callgrind.symbols(PROFILE / "scrape")
 
 
 def zipped_megabytes(binary: Path) -> float:
@@ -86,6 +91,7 @@ def sizes(folder: Path) -> Table:
 
 
 def main() -> None:
+    assert_without_athena()
     with tempfile.TemporaryDirectory() as folder:
         print(f"{starts(Path(folder))}\n\n{sizes(Path(folder))}")
 
