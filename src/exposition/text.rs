@@ -17,9 +17,13 @@ pub enum Dialect {
     OpenMetrics,
 }
 
+/// What both views take: their heads, and the lines of an endpoint. With some to spare, so that the text grows in place.
+const HEADS_BYTES: usize = 8_192;
+const ENDPOINT_BYTES: usize = 8_192;
+
 /// Writes every family that has a value.
 pub fn write(snapshot: &Snapshot, dialect: Dialect) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(HEADS_BYTES + ENDPOINT_BYTES * snapshot.endpoints.len());
     for family in &FAMILIES {
         write_family(&mut out, family, snapshot, dialect);
     }
@@ -65,9 +69,12 @@ fn write_head(out: &mut String, family: &Family, dialect: Dialect) {
 fn write_histogram(out: &mut String, name: &str, endpoint: &Host, histogram: &Histogram<'_>) {
     for (bound, count) in histogram.classic() {
         write_start(out, name, "_bucket", endpoint);
-        // With a decimal always: both formats write a bound the same.
-        let bound = if bound.is_infinite() { "+Inf".to_owned() } else { format!("{bound:?}") };
-        write_to(out, format_args!(",le=\"{bound}\"}} {count}\n"));
+        if bound.is_infinite() {
+            write_to(out, format_args!(",le=\"+Inf\"}} {count}\n"));
+        } else {
+            // With a decimal always: both formats write a bound the same.
+            write_to(out, format_args!(",le=\"{bound:?}\"}} {count}\n"));
+        }
     }
     write_start(out, name, "_sum", endpoint);
     write_to(out, format_args!("}} {}\n", histogram.sum()));
