@@ -17,7 +17,7 @@ pub enum Dialect {
     OpenMetrics,
 }
 
-/// What both views take: their heads, and the lines of an endpoint. With some to spare, so that the text grows in place.
+/// What both views take, with some to spare: their heads, and the lines of an endpoint.
 const HEADS_BYTES: usize = 8_192;
 const ENDPOINT_BYTES: usize = 8_192;
 
