@@ -28,6 +28,9 @@ const MINUTES: i64 = 24 * 60;
 /// Runs of which the median is reported.
 const RUNS: usize = 5;
 
+/// Of more rows of 2,000 endpoints the local engine cannot sort ten minutes in the memory that it has.
+const MOST_ROWS: u64 = 10_000_000;
+
 /// In the middle of an hour: none is sealed while it is measured.
 fn now() -> Timestamp {
     "2026-11-24T20:30:30Z".parse().unwrap()
@@ -42,7 +45,7 @@ async fn main() {
         instead::compare(rows_a_day).await;
     }
     println!("\n{}", refreshes::HEADING);
-    for rows_a_day in rows_a_day() {
+    for rows_a_day in rows_a_day().filter(|rows| *rows <= MOST_ROWS) {
         for endpoints in [1, 100, 2_000] {
             refreshes::refreshes(rows_a_day, endpoints).await;
         }
