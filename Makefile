@@ -189,7 +189,7 @@ check-template: target/python/deploy/ready ## lints the template
 	$(DEPLOY)/bin/cfn-lint template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(DEPLOY)/bin/sam validate --lint
 
-# What is rehearsed is a release that is built in minutes less: hardly optimised, and linked without that too.
+# What is rehearsed is a release with fewer optimisations, which takes minutes less to build.
 QUICK_PROFILE := CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16
 QUICK := CARGO_TARGET_DIR=$(CURDIR)/target/rehearsal $(QUICK_PROFILE)
 

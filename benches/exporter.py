@@ -1,4 +1,4 @@
-"""A small exporter of the kind that many people write: one query over 24 h, cached for a minute.
+"""A small exporter, like many in use: one query over 24 h, cached for a minute.
 
 python -m benches.exporter ATHENA_URL QUERY
 """

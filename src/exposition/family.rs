@@ -172,12 +172,15 @@ impl Display for Number {
             Self::Integer(number) => number.fmt(f),
             Self::Decimal { units, decimals } => {
                 let one = 10_u128.pow(*decimals);
-                let (whole, rest) = (units / one, units % one);
+                let (whole, mut rest) = (units / one, units % one);
                 if rest == 0 {
                     return whole.fmt(f);
                 }
-                let digits = format!("{rest:0width$}", width = *decimals as usize);
-                write!(f, "{whole}.{}", digits.trim_end_matches('0'))
+                let mut width = *decimals as usize;
+                while rest % 10 == 0 {
+                    (rest, width) = (rest / 10, width - 1);
+                }
+                write!(f, "{whole}.{rest:0width$}")
             }
             Self::Float(number) => number.fmt(f),
         }

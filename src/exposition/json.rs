@@ -211,24 +211,24 @@ fn backends(heartbeats: Vec<Heartbeat>, now: Timestamp) -> Vec<Backend> {
 
 impl Ttft {
     fn new(summary: &Summary) -> Self {
-        let mut quantile = milliseconds(&summary.ttft.sketch, [50, 90, 95, 99]);
-        let [ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms] = std::array::from_fn(|_| quantile.next());
+        let mut quantiles = milliseconds(&summary.ttft.sketch, [50, 90, 95, 99]);
+        let [ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms] = std::array::from_fn(|_| quantiles.next());
         Self { ttft_p50_ms, ttft_p90_ms, ttft_p95_ms, ttft_p99_ms }
     }
 }
 
 impl Speed {
     fn new(summary: &Summary) -> Self {
-        let mut quantile = summary.speed.sketch.quantiles([10, 50, 90, 99]).map(tenths);
-        let [tps_p10, tps_p50, tps_p90, tps_p99] = std::array::from_fn(|_| quantile.next());
+        let mut quantiles = summary.speed.sketch.quantiles([10, 50, 90, 99]).map(tenths);
+        let [tps_p10, tps_p50, tps_p90, tps_p99] = std::array::from_fn(|_| quantiles.next());
         Self { tps_p10, tps_p50, tps_p90, tps_p99 }
     }
 }
 
 impl Latency {
     fn new(summary: &Summary) -> Self {
-        let mut quantile = milliseconds(&summary.duration.sketch, [50, 90, 99]);
-        let [latency_p50_ms, latency_p90_ms, latency_p99_ms] = std::array::from_fn(|_| quantile.next());
+        let mut quantiles = milliseconds(&summary.duration.sketch, [50, 90, 99]);
+        let [latency_p50_ms, latency_p90_ms, latency_p99_ms] = std::array::from_fn(|_| quantiles.next());
         Self { latency_p50_ms, latency_p90_ms, latency_p99_ms }
     }
 }

@@ -17,13 +17,14 @@ pub enum Dialect {
     OpenMetrics,
 }
 
-/// What both views take, with some to spare: their heads, and the lines of an endpoint.
-const HEADS_BYTES: usize = 8_192;
-const ENDPOINT_BYTES: usize = 8_192;
+/// Enough for all HELP and TYPE lines, and for the lines of one endpoint without counters and with them.
+const HEADS_BYTES: usize = 4_096;
+const WINDOW_BYTES: usize = 3_072;
+const COUNTERS_BYTES: usize = 7_168;
 
 /// Writes every family that has a value.
 pub fn write(snapshot: &Snapshot, dialect: Dialect) -> String {
-    let mut out = String::with_capacity(HEADS_BYTES + ENDPOINT_BYTES * snapshot.endpoints.len());
+    let mut out = String::with_capacity(room(snapshot));
     for family in &FAMILIES {
         write_family(&mut out, family, snapshot, dialect);
     }
@@ -31,6 +32,12 @@ pub fn write(snapshot: &Snapshot, dialect: Dialect) -> String {
         out.push_str("# EOF\n");
     }
     out
+}
+
+/// Bytes that the text fits in.
+fn room(snapshot: &Snapshot) -> usize {
+    let counters = snapshot.endpoints.iter().filter(|endpoint| endpoint.figures.counters().is_some());
+    HEADS_BYTES + WINDOW_BYTES * snapshot.endpoints.len() + COUNTERS_BYTES * counters.count()
 }
 
 /// HELP and TYPE, then each endpoint's lines; nothing where no endpoint has one.
@@ -69,12 +76,7 @@ fn write_head(out: &mut String, family: &Family, dialect: Dialect) {
 fn write_histogram(out: &mut String, name: &str, endpoint: &Host, histogram: &Histogram<'_>) {
     for (bound, count) in histogram.classic() {
         write_start(out, name, "_bucket", endpoint);
-        if bound.is_infinite() {
-            write_to(out, format_args!(",le=\"+Inf\"}} {count}\n"));
-        } else {
-            // With a decimal always: both formats write a bound the same.
-            write_to(out, format_args!(",le=\"{bound:?}\"}} {count}\n"));
-        }
+        write_to(out, format_args!(",le=\"{}\"}} {count}\n", Bound(bound)));
     }
     write_start(out, name, "_sum", endpoint);
     write_to(out, format_args!("}} {}\n", histogram.sum()));
@@ -91,6 +93,19 @@ fn write_start(out: &mut String, name: &str, suffix: &str, endpoint: &Host) {
 /// Writing to a `String` cannot fail.
 fn write_to(out: &mut String, arguments: fmt::Arguments<'_>) {
     let _ = out.write_fmt(arguments);
+}
+
+/// The upper bound of a classic bucket.
+struct Bound(f64);
+
+impl Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_infinite() {
+            return f.write_str("+Inf");
+        }
+        // With a decimal always: both formats write a bound the same.
+        fmt::Debug::fmt(&self.0, f)
+    }
 }
 
 /// A HELP text: backslash and newline escaped; the quote too in OpenMetrics.
@@ -125,22 +140,47 @@ mod tests {
         assert_eq!(Help(hostile, Dialect::OpenMetrics).to_string(), r#"a\\b\n\"c\""#);
     }
 
+    fn snapshot(endpoints: Vec<EndpointSnapshot>) -> Snapshot {
+        let window_end = Minute::floor("2026-11-24T20:15:00Z".parse().unwrap());
+        Snapshot { endpoints, window_end, counting_since: None, key_expires_at: None, budget_remaining: 5 }
+    }
+
+    fn endpoint(host: &str, figures: EndpointFigures) -> EndpointSnapshot {
+        EndpointSnapshot { endpoint: Host::parse(host).unwrap(), figures, concurrent_requests: 0, engine: None }
+    }
+
+    #[test]
+    fn every_view_of_one_endpoint_or_twenty_fits_in_the_first_buffer() {
+        let mut window = Summary { input_tokens: u64::MAX.into(), ..Summary::default() };
+        for code in [200, 400, 401, 429, 499, 500, 502, 503] {
+            window.statuses.add(code, 1_000_000_000);
+        }
+        for distribution in [&mut window.ttft, &mut window.duration, &mut window.speed] {
+            distribution.sum = 1_234_567_890_123_457;
+            for bucket in -500..1_000 {
+                distribution.sketch.add(bucket, 1_000_000).unwrap();
+            }
+        }
+        let views: [fn(&Summary) -> EndpointFigures; 3] = [
+            |window| EndpointFigures::Window(window.clone()),
+            |window| EndpointFigures::Counters(window.coarse()),
+            |window| EndpointFigures::Both(Box::new((window.clone(), window.coarse()))),
+        ];
+        for figures in views {
+            for count in [1, 20] {
+                let host = |number| format!("llm-{number}.customer.example");
+                let endpoints = (0..count).map(|number| endpoint(&host(number), figures(&window))).collect();
+                let snapshot = snapshot(endpoints);
+                let text = write(&snapshot, Dialect::OpenMetrics);
+                assert_eq!(text.capacity(), room(&snapshot), "{} bytes", text.len());
+            }
+        }
+    }
+
     #[test]
     fn a_family_without_a_line_has_no_head() {
-        let idle = EndpointSnapshot {
-            endpoint: Host::parse("idle.demo.example").unwrap(),
-            figures: EndpointFigures::Window(Summary::default()),
-            concurrent_requests: 0,
-            engine: None,
-        };
-        let end = Minute::floor("2026-11-24T20:15:00Z".parse().unwrap());
-        let snapshot = Snapshot {
-            endpoints: vec![idle],
-            window_end: end,
-            counting_since: None,
-            key_expires_at: None,
-            budget_remaining: 5,
-        };
+        let idle = endpoint("idle.demo.example", EndpointFigures::Window(Summary::default()));
+        let snapshot = snapshot(vec![idle]);
         let text = write(&snapshot, Dialect::OpenMetrics);
         insta::assert_snapshot!(text, @r#"
             # HELP wafer_requests_last_24h Requests that ended in the 24 h window, by status class.

@@ -98,6 +98,7 @@ pub fn exit(ended: Result<(), lambda_runtime::Error>) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::process::Command;
     use std::sync::{Arc, Mutex, PoisonError};
 
     use super::*;
@@ -126,21 +127,22 @@ mod tests {
         ["info", "debug"].map(|level| text.contains(&format!("a line of {level}")))
     }
 
+    /// A process of its own: this test again, told to panic.
     #[test]
-    fn a_panic_is_a_line_of_its_own() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        tracing::subscriber::with_default(subscriber(None, move || writer.clone()), || {
-            let hook = panic::take_hook();
-            panic::set_hook(Box::new(log_panic));
-            let caught = panic::catch_unwind(|| panic!("a bug"));
-            panic::set_hook(hook);
-            assert!(caught.is_err());
-        });
-        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    fn a_panic_is_a_line_of_its_own_on_standard_output() {
+        if std::env::var_os("TO_PANIC").is_some() {
+            start(None);
+            panic!("a bug");
+        }
+        let arguments = ["a_panic_is_a_line_of_its_own_on_standard_output", "--nocapture"];
+        let program = std::env::current_exe().unwrap();
+        let output = Command::new(program).args(arguments).env("TO_PANIC", "1").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let line = text.lines().find_map(|line| line.find('{').map(|start| &line[start..]));
+        let line: serde_json::Value = serde_json::from_str(line.unwrap_or_else(|| panic!("{text}"))).unwrap();
         assert_eq!([&line["level"], &line["message"], &line["cause"]], ["ERROR", "panicked", "a bug"]);
         assert!(line["place"].as_str().is_some_and(|place| place.starts_with("src/telemetry/log.rs:")), "{text}");
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     #[test]
