@@ -106,7 +106,7 @@ def histogram(name: str, values: Column) -> Figures:
 def read(folder: Path, endpoint: str, since: float) -> tuple[dict[str, Column], list[float]]:
     """The columns of every row once, and the times at which files were delivered.
 
-    A row that comes twice counts from the first file that has it.
+    A row that comes twice, also in one file, counts from the first file that has it.
     """
     first_folder = datetime.fromtimestamp(since, UTC).strftime("hour=%Y-%m-%d-%H")
     paths = [path for path in folder.glob("*/hour=*/*.parquet") if path.parent.name >= first_folder]
@@ -120,8 +120,10 @@ def read(folder: Path, endpoint: str, since: float) -> tuple[dict[str, Column], 
         table = pq.read_table(path, partitioning=None, filters=rows_of_ours)
         rows = columns_of(table)
         keys = list(zip(table["request_id"].to_pylist(), rows["ended_at"].tolist(), strict=True))
-        fresh = np.array([key not in seen for key in keys], dtype=bool)
-        seen.update(keys)
+        fresh = np.zeros(len(keys), dtype=bool)
+        for number, key in enumerate(keys):
+            fresh[number] = key not in seen
+            seen.add(key)
         rows["delivered_at"] = np.full(len(keys), delivered_at)
         parts.append({name: column[fresh] for name, column in rows.items()})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
