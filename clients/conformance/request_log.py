@@ -28,7 +28,7 @@ Figures = Counter[tuple[str, str]]
 SETTLE_SECONDS = 90
 REFRESH_SECONDS = 60
 # A refresh may have begun this much later, where the machine is busy.
-LATE_SECONDS = 45
+LATE_SECONDS = 120
 # Before a first scrape: no row comes later than this.
 LATEST_ROW_SECONDS = 20 * 60
 

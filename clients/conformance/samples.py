@@ -1,14 +1,15 @@
-"""What a Prometheus stored of the counters, scrape by scrape; and rates as PromQL defines them on such samples."""
+"""What a Prometheus stored of the counters, scrape by scrape, and what of the request log each scrape had counted; and
+rates as PromQL defines them on such samples."""
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from clients.conformance import contract
 from clients.conformance.prometheus import Prometheus
-from clients.conformance.request_log import DECIMALS, NATIVE_SCHEMA, Figures
+from clients.conformance.request_log import DECIMALS, NATIVE_SCHEMA, Figures, RequestLog, State
 
 LABELS = ("status_class", "status_code", "le")
 FAMILIES = [name for name, family in contract.FAMILIES.items() if family.view == "counters" and family.type != "gauge"]
@@ -83,3 +84,36 @@ def increase(samples: Sequence[tuple[float, float]], start: float, end: float) -
     ends = [first_at - start, end - last_at]
     reach = sum(gap if gap < interval * 1.1 else interval / 2 for gap in ends)
     return (last - first) * (last_at - first_at + reach) / (last_at - first_at)
+
+
+def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str], bool]) -> list[State]:
+    """For each scrape what of the log had been counted: a state with which all figures that are stored agree, as
+    differences to the first scrape."""
+
+    def rise(earlier: Figures, later: Figures) -> Figures:
+        # A difference of two Counters leaves out what falls: a state with fewer rows would agree.
+        rise = Counter({key: value for key, value in later.items() if is_stored(key[0])})
+        rise.subtract({key: value for key, value in earlier.items() if is_stored(key[0])})
+        return rise
+
+    first, *later = scrapes
+    problems = []
+    for base in log.states(first.window_end):
+        found = [base]
+        for scrape in later:
+            risen = rise(first.figures, scrape.figures)
+            candidates = {state: rise(log.figures(base), log.figures(state)) for state in log.states(scrape.window_end)}
+            agreeing = [state for state, figures in candidates.items() if figures == risen]
+            if not agreeing:
+                off = min((differences(risen, figures) for figures in candidates.values()), key=len)
+                problems.append(f"after {scrape.at - first.at:.0f} s: {off}")
+                break
+            found.append(agreeing[0])
+        else:
+            return found
+    raise AssertionError(f"the rows say otherwise, whenever they were counted: {min(problems, key=len)}")
+
+
+def differences(risen: Figures, wanted: Figures) -> list[str]:
+    keys = sorted(risen.keys() | wanted.keys())
+    return [f"{key} rose by {risen[key]}, not by {wanted[key]}" for key in keys if risen[key] != wanted[key]]

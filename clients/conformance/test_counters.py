@@ -16,7 +16,7 @@ import pytest
 from clients.conformance import contract, samples, scrapes
 from clients.conformance.conftest import Servers
 from clients.conformance.prometheus import Prometheus
-from clients.conformance.request_log import DECIMALS, NATIVE_SCHEMA, Figures, RequestLog, State
+from clients.conformance.request_log import DECIMALS, NATIVE_SCHEMA, RequestLog, State
 from clients.conformance.samples import Scrape
 from clients.conformance.stack import CHAT, CODE, Stack
 from loopback.processes import wait_for
@@ -87,40 +87,15 @@ class Scraped:
             self.logs[endpoint] = RequestLog(stack.logs, endpoint, found[0].window_end)
 
     def states(self, endpoint: str) -> list[State]:
-        """For each scrape what of the log had been counted: a state with which all figures agree, as differences to the
-        first scrape."""
-        log, (first, *later) = self.logs[endpoint], self.scrapes[endpoint]
-        problems = []
-        for base in log.states(first.window_end):
-            states = [base]
-            for scrape in later:
-                risen = scrape.figures - first.figures
-                candidates = log.states(scrape.window_end)
-                wanted = {
-                    state: self.stored(log.figures(state)) - self.stored(log.figures(base)) for state in candidates
-                }
-                agreeing = [state for state, figures in wanted.items() if figures == risen]
-                if not agreeing:
-                    off = min((differences(risen, figures) for figures in wanted.values()), key=len)
-                    problems.append(f"{endpoint} after {scrape.at - first.at:.0f} s: {off}")
-                    break
-                states.append(agreeing[0])
-            else:
-                return states
-        raise AssertionError(f"the rows say otherwise, whenever they were counted: {min(problems, key=len)}")
+        """For each scrape what of the log had been counted."""
+        try:
+            return samples.states(self.logs[endpoint], self.scrapes[endpoint], self.is_stored)
+        except AssertionError as problem:
+            raise AssertionError(f"{endpoint}: {problem}") from None
 
-    def stored(self, figures: Figures) -> Figures:
-        """Less the buckets of the kind that the client does not store."""
-
-        def is_stored(name: str) -> bool:
-            return self.client.native if name in DECIMALS else self.client.classic or not name.endswith("_bucket")
-
-        return Figures({key: value for key, value in figures.items() if is_stored(key[0])})
-
-
-def differences(risen: Figures, wanted: Figures) -> list[str]:
-    keys = sorted(risen.keys() | wanted.keys())
-    return [f"{key} rose by {risen[key]}, not by {wanted[key]}" for key in keys if risen[key] != wanted[key]]
+    def is_stored(self, name: str) -> bool:
+        """Whether the client stores what has this name: one kind of buckets, or both."""
+        return self.client.native if name in DECIMALS else self.client.classic or not name.endswith("_bucket")
 
 
 @pytest.fixture(scope="module", params=CLIENTS)
