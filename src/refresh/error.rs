@@ -51,7 +51,7 @@ impl RefreshError {
     /// Whether nothing is wrong but that there was more to do than time.
     pub(super) fn is_out_of_time(&self) -> bool {
         match self {
-            Self::OutOfTime | Self::Query(QueryError::OutOfTime { .. }) => true,
+            Self::OutOfTime | Self::Query(QueryError::OutOfTime { .. } | QueryError::NotStarted) => true,
             Self::Seal { cause, .. } => cause.is_out_of_time(),
             _ => false,
         }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::error::{Cause, DeadlinePassed};
+use crate::error::Cause;
 use crate::model::host::Host;
 use crate::model::summary::Summary;
 use crate::model::window::Minute;
@@ -101,6 +101,9 @@ pub enum QueryError {
     /// The time given ran out, and the query was stopped.
     #[error("query {id} stopped: no time left")]
     OutOfTime { id: String },
+    /// The time given ran out before Athena said that it has the query. If it has, the workgroup's own limit ends it.
+    #[error("query not started: no time left")]
+    NotStarted,
     #[error("the answer of query {id} cannot be read")]
     Unreadable {
         id: String,
@@ -139,8 +142,7 @@ impl RequestLogs {
     }
 
     async fn run<R>(&self, text: String, deadline: Instant) -> Result<Answer<'_, R>, QueryError> {
-        let start = timeout_at(deadline, self.start(text)).await;
-        let id = start.unwrap_or_else(|_| Err(call("StartQueryExecution", DeadlinePassed)))?;
+        let id = timeout_at(deadline, self.start(text)).await.map_err(|_| QueryError::NotStarted)??;
         if let Ok(succeeded) = timeout_at(deadline, self.succeeded(&id)).await {
             let Succeeded { submitted_at, scanned_bytes } = succeeded?;
             let client = &self.client;

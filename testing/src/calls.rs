@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use lambda_runtime::{Config, Context, LambdaEvent};
 use serde_json::Value;
@@ -18,14 +19,29 @@ use wafer_metrics::stores::aws;
 use crate::keys::{CHAT, DEDICATED_KEY};
 use crate::sdk_config;
 
-/// A client as the function has it.
+/// A client as the answering function has it, but that waits as long as a call takes: a busy machine changes nothing.
 pub fn client(address: SocketAddr) -> Client {
-    aws::dynamodb_for_scrape(&sdk_config(address))
+    patient(&aws::dynamodb_for_scrape(&sdk_config(address)))
 }
 
-/// A client that waits as long as a call takes: how busy the machine is changes nothing.
-pub fn patient_client(address: SocketAddr) -> Client {
-    Client::new(&sdk_config(address))
+/// The same as the refresh has it.
+pub fn refresh_client(address: SocketAddr) -> Client {
+    patient(&aws::dynamodb_for_refresh(&sdk_config(address)))
+}
+
+/// The refresh's client of Athena, as patient.
+pub fn athena_client(address: SocketAddr) -> aws_sdk_athena::Client {
+    let config = aws::athena(&sdk_config(address)).config().to_builder();
+    aws_sdk_athena::Client::from_conf(config.timeout_config(TimeoutConfig::disabled()).build())
+}
+
+fn patient(client: &Client) -> Client {
+    Client::from_conf(client.config().to_builder().timeout_config(TimeoutConfig::disabled()).build())
+}
+
+/// A client as the function has it, whose calls time out.
+pub fn impatient_client(address: SocketAddr) -> Client {
+    aws::dynamodb_for_scrape(&sdk_config(address))
 }
 
 /// The function over the four tables.
@@ -34,15 +50,27 @@ pub fn scrape(client: &Client) -> Service {
     Service::new(settings.unwrap(), client)
 }
 
+const SCRAPE_TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
+
 /// An event of API Gateway.
 #[derive(Clone, Debug)]
 pub struct Event(Value);
 
 impl Event {
-    /// A good scrape of [`CHAT`], in text and not compressed.
+    /// A good scrape of [`CHAT`], in text and not compressed, by a caller that waits as long as any may.
     pub fn scrape() -> Self {
         let event = include_str!("../../events/scrape-text.json");
-        Self(serde_json::from_str(event).unwrap()).key(DEDICATED_KEY).query(&format!("endpoint={CHAT}"))
+        let event = Self(serde_json::from_str(event).unwrap()).key(DEDICATED_KEY).query(&format!("endpoint={CHAT}"));
+        event.waiting("25.5")
+    }
+
+    /// Of a caller with this timeout, in seconds.
+    pub fn waiting(self, timeout: &str) -> Self {
+        self.header(SCRAPE_TIMEOUT, timeout)
+    }
+
+    pub fn without_timeout(self) -> Self {
+        self.without_header(SCRAPE_TIMEOUT)
     }
 
     pub fn of(text: &str) -> Self {

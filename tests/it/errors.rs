@@ -175,7 +175,7 @@ async fn each_failure_and_the_exposition_are_whole() {
     assert_eq!(limiter_failed, call(&scrape, &good(), now()).await.shown());
     let (scrape, proxy) = fixture().await;
     proxy.breaks("Query rollups", testing::proxy::Fault::Hangs);
-    let hurried = good().header("x-prometheus-scrape-timeout-seconds", "1");
+    let hurried = good().waiting("3");
     insta::assert_snapshot!(call(&scrape, &hurried, now()).await.shown(), @r#"
     504
     cache-control: no-store

@@ -47,7 +47,7 @@ fn cases(path: &str) -> Vec<Case> {
         broken(good(), "GetItem api_keys", Fault::server_error(), 503, "unavailable"),
     ];
     let figures = |good: &dyn Fn() -> Event| {
-        let hurried = good().header("x-prometheus-scrape-timeout-seconds", "0.8");
+        let hurried = good().waiting("3");
         [
             case(good().query("endpoint=_"), 422, "invalid_endpoint"),
             case(good().query("endpoint=x"), 403, "endpoint_forbidden"),

@@ -10,18 +10,17 @@ use jiff::{SignedDuration, Timestamp};
 use local_athena::DataFusion;
 use local_stack::lambdas;
 use tempfile::TempDir;
-use testing::calls::{Event, call, patient_client, scrape};
+use testing::calls::{self, Event, call, scrape};
 use testing::dynamodb;
 use testing::keys::put_key;
+use testing::listen;
 use testing::logs::Row;
 use testing::proxy::Proxy;
-use testing::{listen, sdk_config};
 use tokio::time::Instant;
 use wafer_metrics::answer::Service;
 use wafer_metrics::clock::Clock;
-use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
+use wafer_metrics::refresh::{Command, Refresh, Report};
 use wafer_metrics::settings::RefreshSettings;
-use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 
 use crate::logs::{self, Columns};
@@ -88,31 +87,27 @@ impl Fixture {
     /// A cold instance of the refresh function.
     pub fn refresher(&self) -> Refresh {
         let settings = RefreshSettings::from_lookup(lambdas::setting).unwrap();
-        let dynamodb = aws::dynamodb_for_refresh(&sdk_config(self.dynamodb.address));
-        Refresh::new(settings, aws::athena(&sdk_config(self.athena.address)), Polling::default(), dynamodb)
+        let athena = calls::athena_client(self.athena.address);
+        Refresh::new(settings, athena, Polling::default(), calls::refresh_client(self.dynamodb.address))
     }
 
-    /// Refreshes until nothing is left to do.
+    /// Refreshes until nothing is left to do, in runs no longer than on Lambda: time passes for a run, and stands still
+    /// for Athena.
     pub async fn catch_up(&self, refresh: &Refresh, now: Timestamp) -> Report {
+        self.clock.set(now);
         loop {
-            let report = self.run(refresh, Command::CatchUp, now).await.unwrap();
+            let deadline = Instant::now() + Duration::from_secs(45);
+            let (report, result) = refresh.run(Command::CatchUp, Clock::start(now), deadline).await;
+            result.unwrap();
             if report.complete {
                 return report;
             }
         }
     }
 
-    /// One run, with more time than any takes.
-    pub async fn run(&self, refresh: &Refresh, command: Command, now: Timestamp) -> Result<Report, RefreshError> {
-        self.clock.set(now);
-        let deadline = Instant::now() + Duration::from_mins(10);
-        let (report, result) = refresh.run(command, Clock::start(now), deadline).await;
-        result.map(|()| report)
-    }
-
     /// DynamoDB, without what stands between it and the refresh.
     fn client(&self) -> Client {
-        patient_client(self.database)
+        calls::client(self.database)
     }
 
     /// A cold instance of the scrape function, straight at DynamoDB.
@@ -125,7 +120,7 @@ impl Fixture {
         let key = format!("fixture-key-{}", self.keys.fetch_add(1, Ordering::Relaxed));
         put_key(&self.client(), &key, "metrics", endpoints, &[]).await;
         let event = Event::scrape().key(&key).endpoints(endpoints);
-        let reply = call(scrape, &event.header("x-prometheus-scrape-timeout-seconds", "25"), now).await;
+        let reply = call(scrape, &event, now).await;
         (reply.status, reply.body)
     }
 

@@ -101,7 +101,7 @@ async fn a_query_that_is_queued_until_the_time_runs_out_is_stopped_and_the_run_i
     fixture.to_athena.calls();
     fixture.to_athena.breaks("GetQueryExecution", execution("QUEUED"));
     for _ in 0..3 {
-        let (report, result) = fixture.run_for(&refresh, Duration::from_millis(200)).await;
+        let (report, result) = fixture.run_for(&refresh, Duration::from_secs(1)).await;
         assert!(chain(&result.unwrap_err()).contains("no time left") && !report.complete);
         assert_eq!(fixture.to_athena.calls().last().unwrap(), "StopQueryExecution");
     }
@@ -114,7 +114,7 @@ async fn a_run_that_stored_nothing_in_its_time_is_not_taken_for_a_good_one() {
     let (fixture, refresh) = fixture().await;
     let before = fixture.mark().await.through;
     fixture.to_dynamodb.breaks("TransactWriteItems", Fault::Hangs);
-    let (report, result) = fixture.run_for(&refresh, Duration::from_millis(300)).await;
+    let (report, result) = fixture.run_for(&refresh, Duration::from_secs(1)).await;
     assert!(chain(&result.unwrap_err()).contains("no time left") && !report.complete, "{report:?}");
     assert_eq!((fixture.mark().await.through, report.minutes_behind), (before, Some(1)));
     fixture.to_dynamodb.mends("TransactWriteItems");

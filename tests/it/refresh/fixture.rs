@@ -11,14 +11,14 @@ use aws_sdk_dynamodb::Client;
 
 use jiff::{SignedDuration, Timestamp};
 use testing::athena::ScriptedAthena;
-use testing::calls::{Event, Reply, call, patient_client, scrape};
+use testing::calls::{self, Event, Reply, call, scrape};
 use testing::clock::Clock;
 use testing::dynamodb::DynamoDb;
 use testing::dynamodb::tables::ROLLUPS;
 use testing::keys::put_key;
 use testing::logs::Row;
 use testing::proxy::Proxy;
-use testing::{replica, sdk_config};
+use testing::replica;
 use tokio::time::Instant;
 use wafer_metrics::answer::Service;
 use wafer_metrics::clock;
@@ -26,7 +26,6 @@ use wafer_metrics::model::watermark::Watermark;
 use wafer_metrics::model::window::Minute;
 use wafer_metrics::refresh::{Command, Refresh, RefreshError, Report};
 use wafer_metrics::settings::RefreshSettings;
-use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 use wafer_metrics::stores::rollups::RollupWriter;
 
@@ -114,10 +113,10 @@ impl Fixture {
         let addresses = [athena.start().await, address];
         let to_dynamodb = Proxy::to(address).await;
         let to_athena = to_dynamodb.beside(addresses[0]).await;
-        let client = patient_client(address);
+        let client = calls::client(address);
         Self {
-            athena_client: aws::athena(&sdk_config(to_athena.address)),
-            dynamodb_client: aws::dynamodb_for_refresh(&sdk_config(to_dynamodb.address)),
+            athena_client: calls::athena_client(to_athena.address),
+            dynamodb_client: calls::refresh_client(to_dynamodb.address),
             scrape: scrape(&client),
             clock,
             athena,
@@ -169,11 +168,7 @@ impl Fixture {
         let [athena, dynamodb] = self.addresses;
         let proxy = Proxy::to(dynamodb).await;
         let to_athena = proxy.beside(athena).await;
-        Way {
-            athena: aws::athena(&sdk_config(to_athena.address)),
-            dynamodb: aws::dynamodb_for_refresh(&sdk_config(proxy.address)),
-            proxy,
-        }
+        Way { athena: calls::athena_client(to_athena.address), dynamodb: calls::refresh_client(proxy.address), proxy }
     }
 
     /// A cold instance that goes that way.
@@ -318,7 +313,7 @@ impl Fixture {
     /// The scrape function by a way of its own, and where that can be stepped.
     pub async fn another_scrape(&self) -> (Service, Proxy) {
         let way = Proxy::to(self.addresses[1]).await;
-        (scrape(&patient_client(way.address)), way)
+        (scrape(&calls::client(way.address)), way)
     }
 
     pub async fn scrape_by(&self, scrape: &Service) -> Reply {
@@ -333,7 +328,7 @@ impl Fixture {
         let query: Vec<String> = self.hosts.iter().map(|host| format!("endpoint={host}")).collect();
         let query = format!("{}&view={view}", query.join("&"));
         let event = Event::scrape().key(&key).query(&query).header("accept", accept);
-        call(scrape, &event.header("x-prometheus-scrape-timeout-seconds", "25"), self.clock.now()).await
+        call(scrape, &event, self.clock.now()).await
     }
 
     /// Scrapes, and compares every figure with the rows that have arrived.

@@ -143,7 +143,11 @@ impl Course {
         } else {
             self.pass_until(to, BUSY, draws);
         }
-        // Also after an outage.
+        self.plan_rest();
+    }
+
+    /// The next after now, also where steps have taken longer than until the one that was planned.
+    fn plan_rest(&mut self) {
         let second = self.now().as_second() - SETTLE_SECONDS;
         let next = (second / REST_SECONDS + 1) * REST_SECONDS + SETTLE_SECONDS;
         self.next_rest = Timestamp::from_second(next).unwrap();
@@ -312,6 +316,7 @@ async fn course(seed: u64) {
     }
     // A day later at the latest there is a rest a day after another.
     let draws = &mut Draws::new(seed, steps);
+    course.plan_rest();
     course.pass_until(course.next_rest, BUSY, draws);
     course.rest().await;
     course.pass_until(course.next_rest + hours(24), QUIET, draws);
