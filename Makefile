@@ -68,8 +68,11 @@ lint-workflows: target/python/lint/ready $(ACTIONLINT)/actionlint
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(LINT)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
+# A connection may break.
+go_install = for try in 1 2 3; do GOBIN=$(CURDIR)/$(@D) go install $(1) && exit; sleep 5; done; exit 1
+
 $(ACTIONLINT)/actionlint:
-	GOBIN=$(CURDIR)/$(@D) go install github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D)))
+	$(call go_install,github.com/rhysd/actionlint/cmd/actionlint@v$(patsubst actionlint-%,%,$(notdir $(@D))))
 
 TERRAFORM := deploy/terraform/main.tf clients/grafana-cloud/metrics-endpoint.tf
 
@@ -79,7 +82,7 @@ lint-terraform: $(HCLFMT)/hclfmt
 
 # What terraform fmt formats with.
 $(HCLFMT)/hclfmt:
-	GOBIN=$(CURDIR)/$(@D) go install github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D)))
+	$(call go_install,github.com/hashicorp/hcl/v2/cmd/hclfmt@v$(patsubst hclfmt-%,%,$(notdir $(@D))))
 
 REDOCLY := target/tools/redocly
 NPM := $(shell command -v npm)

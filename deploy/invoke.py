@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import sysconfig
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from loopback import ROOT
 from loopback.local_stack import ENVIRONMENT, Addresses, local_stack
-from loopback.processes import Command, end_on_termination, free_address, running, wait_for
+from loopback.processes import Command, end_on_termination, free_address, running
 
 EVENTS = ROOT / "events"
 LOGS = ROOT / "target" / "invoke"
@@ -56,6 +57,9 @@ STATUSES = {
     "wrong-method": 405,
     "wrong-path": 404,
 }
+# So long a call holds its slot of the limit.
+SLOT_SECONDS = 59
+TRIES = 3
 # What a 200 holds, where it is not a scrape of the window.
 CONTENTS = {
     "json": '"range_minutes":60,',
@@ -88,7 +92,10 @@ def running_function(folder: Path, name: str, stack: Addresses) -> Iterator[Send
     ]
 
     def listens() -> bool:
-        http.client.HTTPConnection(address).connect()
+        try:
+            http.client.HTTPConnection(address).connect()
+        except ConnectionRefusedError:
+            return False
         return True
 
     def send(event: bytes) -> Answer:
@@ -96,8 +103,8 @@ def running_function(folder: Path, name: str, stack: Addresses) -> Iterator[Send
         connection.request("POST", "/2015-03-31/functions/function/invocations", event)
         return dict(json.loads(connection.getresponse().read()))
 
-    with running(command, LOGS / f"{name}.log", environment, grace=0):
-        wait_for("the emulator listens", listens, 10, pause=0.1)
+    with running(command, LOGS / f"{name}.log", environment, grace=0) as program:
+        program.wait_until("the emulator listens", listens, 120)
         yield send
 
 
@@ -161,12 +168,19 @@ def invoke_and_check(folder: Path, event: Path, stack: Addresses) -> bool:
 
 
 def restart_between_scrapes(folder: Path, stack: Addresses) -> bool:
-    """The scrapes among the events took three slots of a key, so three are left, whichever process asks."""
-    statuses = []
-    for _ in range(4):
-        with running_function(folder, "scrape", stack) as send:
-            statuses.append(send((EVENTS / "scrape.json").read_bytes()).get("statusCode"))
-    return report(statuses == [200, 200, 200, 429], f"scrape.json in four processes  {statuses}")
+    """Six calls of a key are let through, whichever process asks. Where that took so long that the first may have its
+    slot back, once more."""
+    event = (EVENTS / "scrape.json").read_bytes().replace(b"demo-dedicated-key", b"demo-metrics-key")
+    for _ in range(TRIES):
+        started = time.monotonic()
+        statuses = []
+        for _ in range(7):
+            with running_function(folder, "scrape", stack) as send:
+                statuses.append(send(event).get("statusCode"))
+        if time.monotonic() - started < SLOT_SECONDS:
+            break
+        time.sleep(SLOT_SECONDS)
+    return report(statuses == [200] * 6 + [429], f"scrape.json in seven processes  {statuses}")
 
 
 def report(good: bool, text: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import botocore.session
 
 from loopback import ROOT
-from loopback.processes import end_processes_of, free_address, running, wait_for
+from loopback.processes import end_processes_of, free_address, running
 
 SCRAPE_PATH = "/v1/endpoints/metrics/prometheus"
 
@@ -119,9 +119,12 @@ class MiniStack:
         return Answer(answer.status, answer.headers, answer.read())
 
     def answers(self) -> bool:
-        connection = http.client.HTTPConnection(self.address, timeout=5)
-        connection.request("GET", "/_ministack/health")
-        return connection.getresponse().status == 200
+        connection = http.client.HTTPConnection(self.address, timeout=30)
+        try:
+            connection.request("GET", "/_ministack/health")
+            return connection.getresponse().status == 200
+        except ConnectionRefusedError:
+            return False
 
 
 def documented(heading: str) -> str:
@@ -145,8 +148,8 @@ def ministack(folder: Path, log: Path) -> Iterator[MiniStack]:
         "TMPDIR": str(folder),
     }
     try:
-        with running([sys.executable, "-m", "ministack"], log, environment, grace=0):
-            wait_for("MiniStack answers", emulator.answers, 60)
+        with running([sys.executable, "-m", "ministack"], log, environment, grace=0) as program:
+            program.wait_until("MiniStack answers", emulator.answers, 600)
             yield emulator
     finally:
         end_processes_of(folder)

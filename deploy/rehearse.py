@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,8 @@ JSON, TARGETS = "/v1/endpoints/metrics", "/v1/endpoints/metrics/targets"
 BUCKET = "rehearsal-logs"
 CHAT, CODE = "chat.example.com", "code.example.com"
 # The texts of the documented commands that stand for a caller's own.
+# In which of an hour the one before is sealed, with room for a refresh that is late.
+SEALING_MINUTES = range(9, 14)
 EXAMPLE_ENDPOINT, EXAMPLE_FROM, EXAMPLE_TO = CHAT, "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
 HEARTBEATS = "What workers write: heartbeats"
 SERVERLESS_KEY = "serverless-key-of-the-rehearsal"
@@ -39,6 +41,10 @@ SERVERLESS_KEY = "serverless-key-of-the-rehearsal"
 WATCHING_KEYS = 12
 # What the function answers where DynamoDB is too slow, or the figures too old.
 SLOW = ("502 summary_failed", "503 unavailable", "504 summary_timeout")
+SLOW_SECONDS = 60
+# So long a call holds its slot of the limit.
+SLOT_SECONDS = 59
+TRIES = 3
 
 STARTED = time.monotonic()
 
@@ -104,7 +110,7 @@ class Deployment:
     keys: dict[str, str] = field(default_factory=dict)
 
     def scrape(self, endpoint: str, headers: dict[str, str] | None = None) -> Answer:
-        return self.ask(self.keys[endpoint], f"endpoint={endpoint}", headers)
+        return patiently(lambda: self.ask(self.keys[endpoint], f"endpoint={endpoint}", headers))
 
     def ask(self, key: str | None, query: str, headers: dict[str, str] | None = None) -> Answer:
         return self.aws.scrape(self.outputs["ApiId"], key, query, headers)
@@ -136,6 +142,22 @@ class Deployment:
             close = abs(found - wanted) <= 0.006 * wanted
             assert close, f"{endpoint} {series}: got {found}, wanted {wanted} within 0.6 %"
         return {name: value for (name, _), value in got.items()}
+
+
+def said(answer: Answer) -> str:
+    """200, or another status and its code, or what was said instead."""
+    if answer.status == 200:
+        return "200"
+    code = re.search(rb'"code":"(\w+)"', answer.body)
+    return f"{answer.status} {code[1].decode() if code else repr(answer.body[:200])}"
+
+
+def patiently(ask: Callable[[], Answer]) -> Answer:
+    """Asks again while the emulator, which serves everything from one process, is too slow."""
+    deadline = time.monotonic() + SLOW_SECONDS
+    while said(answer := ask()) in SLOW and time.monotonic() < deadline:
+        time.sleep(2)
+    return answer
 
 
 def rehearse(aws: MiniStack) -> None:
@@ -195,7 +217,7 @@ def replaces(deployment: Deployment, what: str, checkout: Path) -> None:
 
 @contextlib.contextmanager
 def scraped_each_second(deployment: Deployment) -> Iterator[list[str]]:
-    """Yields the answers as they come: 200, or another status and its code, or what was said instead."""
+    """Yields the answers as they come."""
     keys = [secrets.token_hex(16) for _ in range(WATCHING_KEYS)]
     for key in keys:
         put_key(deployment, key, {"kind": {"S": "metrics"}, "endpoints": {"SS": [CHAT]}})
@@ -204,10 +226,7 @@ def scraped_each_second(deployment: Deployment) -> Iterator[list[str]]:
 
     def scrape() -> None:
         while not ended.wait(1):
-            answer = deployment.ask(keys[len(answers) % len(keys)], f"endpoint={CHAT}")
-            code = re.search(rb'"code":"(\w+)"', answer.body)
-            said = code[1].decode() if code else repr(answer.body[:200])
-            answers.append("200" if answer.status == 200 else f"{answer.status} {said}")
+            answers.append(said(deployment.ask(keys[len(answers) % len(keys)], f"endpoint={CHAT}")))
 
     scraper = threading.Thread(target=scrape)
     scraper.start()
@@ -239,7 +258,7 @@ def put_heartbeat(deployment: Deployment) -> None:
 
 def fails_before_the_first_refresh(deployment: Deployment) -> None:
     """Unless the schedule was faster."""
-    answer = deployment.scrape(CHAT)
+    answer = deployment.ask(deployment.keys[CHAT], f"endpoint={CHAT}")
     if not deployment.read_through():
         check("before the first refresh", (answer.status, b"summary_failed" in answer.body), (502, True))
         say("502 before the first refresh")
@@ -259,8 +278,8 @@ def every_figure_is_of_the_rows(deployment: Deployment) -> None:
     check(f"scrape: {answer.body[:300]!r}", answer.status, 200)
     check("content type", answer.headers["Content-Type"], "text/plain; version=0.0.4; charset=utf-8")
     others = deployment.check_figures(answer.body, CHAT)
-    # One slot is taken by this scrape, and one by that before the first refresh, unless it is free again.
-    check("budget", others.pop("wafer_scrape_budget_remaining") in (4, 5), True)
+    budget = re.search(r"r=(\d)", answer.headers["RateLimit"])
+    check("budget", others.pop("wafer_scrape_budget_remaining"), float(budget[1]) if budget else None)
     # The gauges of the heartbeat as it stands on the page.
     heartbeat = re.findall(r'"(\w+)": \{"N": "([\d.]+)"\}', documented(HEARTBEATS))
     engine = {name: float(value) for name, value in heartbeat} | {"replicas_reporting": 1, "scrape_success": 1}
@@ -284,7 +303,8 @@ def answers_in_openmetrics_and_gzip(deployment: Deployment) -> None:
 
 def answers_in_json(deployment: Deployment) -> None:
     """A day of it is the scrape's."""
-    answer = deployment.call(JSON, deployment.keys[CHAT], f"endpoint={CHAT}&range_minutes=1440")
+    query = f"endpoint={CHAT}&range_minutes=1440"
+    answer = patiently(lambda: deployment.call(JSON, deployment.keys[CHAT], query))
     check(f"JSON: {answer.body[:300]!r}", answer.status, 200)
     figures = json.loads(answer.body)
     window_end = int(datetime.fromisoformat(figures["window_end"]).timestamp())
@@ -299,16 +319,13 @@ def answers_in_json(deployment: Deployment) -> None:
 
 
 def finds_the_endpoints_of_a_key(deployment: Deployment) -> None:
-    answer = deployment.call(TARGETS, deployment.keys[CHAT], "view=counters")
+    answer = patiently(lambda: deployment.call(TARGETS, deployment.keys[CHAT], "view=counters"))
     check(f"discovery: {answer.body!r}", answer.status, 200)
     [group] = json.loads(answer.body)
     labels = group["labels"]
     check("endpoints of the key", labels["__param_endpoint"], CHAT)
-    found = deployment.call(
-        labels["__metrics_path__"],
-        deployment.keys[CHAT],
-        f"endpoint={labels['__param_endpoint']}&view={labels['__param_view']}",
-    )
+    query = f"endpoint={labels['__param_endpoint']}&view={labels['__param_view']}"
+    found = patiently(lambda: deployment.call(labels["__metrics_path__"], deployment.keys[CHAT], query))
     check("scrape of what was found", (found.status, b"wafer_requests_total{" in found.body), (200, True))
     say(f"200 of discovery, and of what it found: {group}")
 
@@ -324,7 +341,7 @@ def refuses_who_may_not(deployment: Deployment) -> None:
 
 
 def refused(deployment: Deployment, what: str, key: str | None, query: str, status: int, code: str) -> None:
-    answer = deployment.ask(key, query)
+    answer = patiently(lambda: deployment.ask(key, query))
     check(what, (answer.status, f'"{code}"' in answer.body.decode()), (status, True))
     if status == 401:
         check("WWW-Authenticate", answer.headers["WWW-Authenticate"], "Bearer")
@@ -332,8 +349,14 @@ def refused(deployment: Deployment, what: str, key: str | None, query: str, stat
 
 
 def limits_the_rate(deployment: Deployment) -> None:
-    answers = [deployment.scrape(CODE) for _ in range(6)]
-    check("six more scrapes", [answer.status for answer in answers], [200] * 5 + [429])
+    """Where the emulator took so long that the first scrape may have its slot back, another key tries."""
+    for _ in range(TRIES):
+        key, started = secrets.token_hex(16), time.monotonic()
+        put_key(deployment, key, {"kind": {"S": "metrics"}, "endpoints": {"SS": [CODE]}})
+        answers = [deployment.ask(key, f"endpoint={CODE}") for _ in range(7)]
+        if time.monotonic() - started < SLOT_SECONDS and not {*map(said, answers)} & {*SLOW}:
+            break
+    check("seven scrapes", [said(answer) for answer in answers], ["200"] * 6 + ["429 rate_limited"])
     headers = answers[-1].headers
     check("Retry-After", 0 < int(headers["Retry-After"]) <= 59, True)
     say(f"429 for the seventh in a minute, Retry-After: {headers['Retry-After']}, RateLimit: {headers['RateLimit']}")
@@ -342,16 +365,24 @@ def limits_the_rate(deployment: Deployment) -> None:
 def counts_late_rows(deployment: Deployment) -> None:
     minute = datetime.fromtimestamp(deployment.read_through(), UTC).replace(tzinfo=None) - timedelta(minutes=4)
     deployment.logs.put_late(minute, utc_now() - minute)
-    before = deployment.read_through()
-    wait_for("the next refresh", lambda: deployment.read_through() > before, 150, pause=2)
+    # One that had begun by then may have asked before the rows came.
+    for _ in range(2):
+        next_refresh(deployment)
     answer = deployment.scrape(CHAT)
     check("scrape", answer.status, 200)
     deployment.check_figures(answer.body, CHAT)
-    say("30 late rows count after the next refresh")
+    say("30 late rows count after the next refreshes")
+
+
+def next_refresh(deployment: Deployment) -> None:
+    before = deployment.read_through()
+    wait_for("the next refresh", lambda: deployment.read_through() > before, 150, pause=2)
 
 
 def counts_a_recomputed_hour(deployment: Deployment) -> None:
-    """An hour that was sealed long ago."""
+    """An hour that was sealed long ago. The hour that the schedule seals from the tenth minute on would be one more."""
+    while utc_now().minute in SEALING_MINUTES:
+        time.sleep(1)
     minute = utc_now().replace(minute=30, second=0, microsecond=0) - timedelta(hours=5)
     deployment.logs.put_late(minute, timedelta(0))
     start = minute.replace(minute=0)

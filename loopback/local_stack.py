@@ -9,7 +9,7 @@ from pathlib import Path
 from loopback import ROOT
 from loopback.processes import free_address, running
 
-START_SECONDS = 180
+START_SECONDS = 600
 PROGRAM = ROOT / "target" / "debug" / "local-stack"
 ENVIRONMENT = "Environment: LOCAL_STACK, the program to start instead of target/debug/local-stack."
 

@@ -1,11 +1,12 @@
 """Reads Grafana Alloy's configuration with Alloy's own parser, which takes Go."""
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from clients.conformance import programs
 
 PARSER = Path(__file__).with_name("alloyjson")
 
@@ -32,8 +33,7 @@ class Reference:
 
 def parse(text: str) -> list[Block]:
     """The blocks of a file."""
-    if not shutil.which("go"):
-        raise RuntimeError("Alloy's parser is built here, and Go is not installed")
+    programs.fetch(PARSER)
     done = subprocess.run(["go", "run", "."], cwd=PARSER, input=text, text=True, capture_output=True, check=False)
     if done.returncode:
         raise SyntaxProblem(done.stderr)

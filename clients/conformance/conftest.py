@@ -74,22 +74,20 @@ def scraping(
     stack: Stack, promtool: Promtool, our_config: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Servers]:
     """Everything that scrapes, started together, so that the tests wait for a minute of scrapes once."""
+    # What takes long comes first: the past is to end just before the first scrape.
+    server, newest_server, agent = program("prometheus"), newest_prometheus(), program("vmagent")
+    second_folder = tmp_path_factory.mktemp("second-prometheus")
+    second_config = scrapes.second_config(stack, second_folder)
     data = our_config.with_name("data")
     labels = {"job": "wafer", "instance": stack.address}
     end = history.backfill(promtool, stack.scrape(CHAT, CODE, view=contract.BOTH).text, labels, data)
-    second_folder = tmp_path_factory.mktemp("second-prometheus")
-    second_config = scrapes.second_config(stack, second_folder)
     receiver = "--web.enable-remote-write-receiver"
     with (
-        running_prometheus(program("prometheus"), our_config, data) as ours,
-        running_prometheus(program("prometheus"), second_config, second_folder / "data", receiver) as second,
-        scrapes.in_formats(newest_prometheus(), stack, tmp_path_factory.mktemp("newest"), *scrapes.FORMATS) as newest,
+        running_prometheus(server, our_config, data) as ours,
+        running_prometheus(server, second_config, second_folder / "data", receiver) as second,
+        scrapes.in_formats(newest_server, stack, tmp_path_factory.mktemp("newest"), *scrapes.FORMATS) as newest,
         scrapes.vmagent(
-            program("vmagent"),
-            stack,
-            tmp_path_factory.mktemp("vmagent"),
-            stack.new_key_file("vmagent"),
-            second.write_url,
+            agent, stack, tmp_path_factory.mktemp("vmagent"), stack.new_key_file("vmagent"), second.write_url
         ),
     ):
         history.backfill_rules(promtool, ours, our_config.with_name("alerts.yml"), end, data)

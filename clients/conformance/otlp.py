@@ -4,8 +4,10 @@ It sends OTLP over HTTP, as JSON, which is read as the series of a text expositi
 """
 
 import contextlib
+import copy
 import json
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,14 +45,21 @@ class Scrape:
 
 @dataclass
 class Received:
-    """By the time of the points, which is that of the scrape."""
+    """By the time of the points, which is that of the scrape. One that is being taken is not shown in part."""
 
-    scrapes: dict[int, Scrape] = field(default_factory=dict)
+    by_time: dict[int, Scrape] = field(default_factory=dict)
+    taking: threading.Lock = field(default_factory=threading.Lock)
 
-    def last(self) -> Scrape:
-        return self.scrapes[max(self.scrapes)]
+    def scrapes(self) -> list[Scrape]:
+        """In order."""
+        with self.taking:
+            return [copy.deepcopy(self.by_time[at]) for at in sorted(self.by_time)]
 
     def take(self, request: dict[str, Any]) -> None:
+        with self.taking:
+            self.take_request(request)
+
+    def take_request(self, request: dict[str, Any]) -> None:
         for resource in request["resourceMetrics"]:
             for scope in resource["scopeMetrics"]:
                 for metric in scope["metrics"]:
@@ -61,7 +70,7 @@ class Received:
         [kind] = metric.keys() & {"gauge", "sum", "histogram", "exponentialHistogram"}
         data = metric[kind]
         for point in data["dataPoints"]:
-            scrape = self.scrapes.setdefault(int(point["timeUnixNano"]), Scrape())
+            scrape = self.by_time.setdefault(int(point["timeUnixNano"]), Scrape())
             scrape.kinds[name], scrape.types[name] = kind, type_of(kind, data)
             labels = frozenset((one["key"], one["value"]["stringValue"]) for one in point.get("attributes", []))
             scrape.values.update(series(name, labels, kind, point))
@@ -133,8 +142,10 @@ def receiver() -> Iterator[tuple[str, Received]]:
 
 
 @contextlib.contextmanager
-def collector(address: str, folder: Path, key_file: Path, native: bool = False) -> Iterator[tuple[Program, Received]]:
-    text = configurations.filled_in("otel/collector.yaml", address, (CHAT, CODE), key_file, INTERVAL)
+def collector(
+    address: str, folder: Path, key_file: Path, native: bool = False, interval: str = INTERVAL
+) -> Iterator[tuple[Program, Received]]:
+    text = configurations.filled_in("otel/collector.yaml", address, (CHAT, CODE), key_file, interval)
     ours, to_the_test = folder / "collector.yaml", folder / "to-the-test.yaml"
     ours.write_text(configurations.with_native_histograms(text) if native else text)
     to_the_test.write_text(TO_THE_TEST)

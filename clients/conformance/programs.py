@@ -5,11 +5,13 @@ them. The newest programs are those of the release that the distribution is work
 Prometheus Operator's code, and a Prometheus newer than that are built from their Go modules.
 """
 
+import functools
 import hashlib
 import os
 import platform
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +26,8 @@ NEWEST_PACKAGES = {
     "vmalert": "victoria-metrics",
     "amtool": "prometheus-alertmanager",
 }
+
+DOWNLOAD_TRIES, DOWNLOAD_PAUSE_SECONDS = 3, 5
 
 TELEGRAF = "v1.37.2"
 TELEGRAF_TAGS = "custom,inputs.prometheus,outputs.file,serializers.prometheus"
@@ -102,17 +106,28 @@ def digest(*parts: bytes) -> str:
 def build(what: str, folder: Path, *arguments: str, module: Path | None = None) -> None:
     if not shutil.which("go"):
         raise RuntimeError(f"{what} is built here, and Go is not installed")
-    done = subprocess.run(
-        ["go", "install", *arguments],
-        cwd=module,
-        env={**os.environ, "GOBIN": str(folder)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{what} was not built:\n{done.stdout[-2000:]}")
+    retried(["go", "install", *arguments], module, GOBIN=str(folder))
+
+
+@functools.cache
+def fetch(module: Path) -> None:
+    """What the program of a Go module needs, so that it can be run."""
+    if not shutil.which("go"):
+        raise RuntimeError(f"{module.name} is a Go module, and Go is not installed")
+    retried(["go", "list", "-deps", "."], module)
+
+
+def retried(command: list[str], folder: Path | None, **environment: str) -> str:
+    """What a command prints that downloads, and is given another try where it fails: a connection may break."""
+    for left in reversed(range(DOWNLOAD_TRIES)):
+        done = subprocess.run(
+            command, cwd=folder, env=os.environ | environment, text=True, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            return done.stdout
+        if left:
+            time.sleep(DOWNLOAD_PAUSE_SECONDS)
+    raise RuntimeError(f"{' '.join(command)} fails:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:
@@ -160,6 +175,8 @@ def newest_release(folder: Path) -> list[str]:
 
 
 def apt_get(folder: Path, *arguments: str) -> str:
-    command = ["apt-get", "-q", *arguments]
+    # An index that does not come is no error by itself.
+    command = ["apt-get", "-q", "-o", f"Acquire::Retries={DOWNLOAD_TRIES}", "-o", "APT::Update::Error-Mode=any"]
+    command += arguments
     done = subprocess.run(command, check=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return done.stdout

@@ -10,16 +10,24 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clients.conformance.contract import Series
 from loopback.processes import Command, free_address, running, wait_for
 
-START_SECONDS = 60
+START_SECONDS = 300
 # How long data may take to come: some scrapes, an evaluation of the rules, or blocks that are loaded.
 DATA_SECONDS = 150
 
 Result = list[dict[str, Any]]
+
+
+class Outcome(NamedTuple):
+    """Of a scrape: when it began, in Unix seconds, and how long it took."""
+
+    at: float
+    is_up: bool
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,18 @@ class Prometheus:
             for metric in metrics
         }
 
+    def outcomes(self, job: str, minutes: int) -> list[Outcome]:
+        """Of the scrapes of a job with one target, in order."""
+        found = self.query(f'{{__name__=~"up|scrape_duration_seconds",job="{job}"}}[{minutes}m]')
+        values = {one["metric"]["__name__"]: one["values"] for one in found}
+        pairs = zip(values["up"], values["scrape_duration_seconds"], strict=True)
+        return [Outcome(at, up == "1", float(seconds)) for (at, up), (_, seconds) in pairs]
+
     def wait_for_scrapes(self, job: str, scrapes: int) -> None:
         self.wait_for(f'sum(count_over_time(up{{job="{job}"}}[10m])) >= {scrapes}')
 
-    def wait_for(self, expression: str) -> None:
-        wait_for(f"data of {expression}", lambda: self.query(expression), DATA_SECONDS)
+    def wait_for(self, expression: str, seconds: float = DATA_SECONDS) -> None:
+        wait_for(f"data of {expression}", lambda: self.query(expression), seconds)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clients.conformance import contract
-from clients.conformance.prometheus import Prometheus
+from clients.conformance.prometheus import Outcome, Prometheus
 from clients.conformance.request_log import DECIMALS, NATIVE_SCHEMA, Figures, RequestLog, State
 
 LABELS = ("status_class", "status_code", "le")
 FAMILIES = [name for name, family in contract.FAMILIES.items() if family.view == "counters" and family.type != "gauge"]
+# The rate limit: so many calls in so long.
+SLOTS, HELD_SECONDS = 6, 59
 WINDOW_END = "wafer_metrics_window_end_timestamp_seconds"
 
 
@@ -84,6 +86,22 @@ def increase(samples: Sequence[tuple[float, float]], start: float, end: float) -
     ends = [first_at - start, end - last_at]
     reach = sum(gap if gap < interval * 1.1 else interval / 2 for gap in ends)
     return (last - first) * (last_at - first_at + reach) / (last_at - first_at)
+
+
+def unexplained_failures(outcomes: Sequence[Outcome]) -> list[float]:
+    """The times of scrapes that failed, but of those that the rate limit may have refused.
+
+    It lets six through in 59 s. A machine that pauses makes a call late, which then holds its slot for longer than its
+    turn: at most as if it had come when it ended.
+    """
+    admitted: list[float] = []
+    failures = []
+    for outcome in outcomes:
+        if outcome.is_up:
+            admitted.append(outcome.at + outcome.seconds)
+        elif len(admitted) < SLOTS or outcome.at - admitted[-SLOTS] >= HELD_SECONDS:
+            failures.append(outcome.at)
+    return failures
 
 
 def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str], bool]) -> list[State]:

@@ -62,7 +62,7 @@ def collector_client(stack: Stack, folder: Path, key_file: Path) -> Iterator[Cli
     with collector(stack.address, folder, key_file) as (running, received):
 
         def is_up() -> bool:
-            return bool(received.scrapes) and received.last().values["up", frozenset()] == 1
+            return [scrape.values.get(("up", frozenset())) for scrape in received.scrapes()][-1:] == [1]
 
         yield Client(is_up, running.log.read_text)
 

@@ -28,9 +28,9 @@ TO_THE_LOG = """
 
 
 @contextlib.contextmanager
-def telegraf(address: str, folder: Path, key: str) -> Iterator[Program]:
+def telegraf(address: str, folder: Path, key: str, interval: str = INTERVAL) -> Iterator[Program]:
     config = folder / "telegraf.conf"
-    text = configurations.filled_in("telegraf/telegraf.conf", address, (CHAT, CODE), interval=INTERVAL)
+    text = configurations.filled_in("telegraf/telegraf.conf", address, (CHAT, CODE), interval=interval)
     config.write_text(text + TO_THE_LOG)
     command: Command = [programs.telegraf(), "--config", config]
     with running(command, folder / "telegraf.log", {**os.environ, "WAFER_API_KEY": key}) as program:

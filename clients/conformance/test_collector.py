@@ -7,27 +7,27 @@ import pytest
 from clients.conformance import contract
 from clients.conformance.otlp import collector
 from clients.conformance.stack import CHAT, CODE, Stack
-from clients.conformance.witness import witness
+from clients.conformance.witness import ODD_INTERVAL, witness
 from loopback.processes import wait_for
 
-SECONDS = 90
+SECONDS = 120
 
 
 @pytest.mark.parametrize("native", [False, True], ids=["classic", "native"])
 def test_the_collector_exports_every_series_with_its_value_and_type(stack: Stack, tmp_path: Path, native: bool) -> None:
     key_file = stack.new_key_file(f"collector-{native}")
-    with witness(stack) as seen, collector(seen.address, tmp_path, key_file, native) as (_, received):
+    with witness(stack) as seen, collector(seen.address, tmp_path, key_file, native, ODD_INTERVAL) as (_, received):
 
         def has_a_moment() -> bool:
-            return any(seen.saw(scrape.of_wafer()) for scrape in received.scrapes.values())
+            return any(seen.saw(scrape.of_wafer()) for scrape in received.scrapes())
 
         try:
             wait_for("a scrape with the right values", has_a_moment, SECONDS)
         except TimeoutError as problem:
-            assert received.scrapes, "it exported nothing"
-            problem.add_note(seen.differences(received.last().of_wafer()))
+            assert received.scrapes(), "it exported nothing"
+            problem.add_note(seen.differences(received.scrapes()[-1].of_wafer()))
             raise
-        last = received.last()
+        last = received.scrapes()[-1]
     contract.assert_same_series(last.of_wafer(), contract.series([CHAT, CODE]))
     types = {name: kind for name, kind in last.types.items() if name.startswith("wafer_")}
     assert types == contract.TYPES

@@ -2,14 +2,13 @@
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from clients.conformance import configurations, contract
+from clients.conformance import configurations, contract, programs
 from clients.conformance.contract import described
 from clients.conformance.dashboard import (
     NAME,
@@ -71,7 +70,7 @@ def test_dashboard_is_of_the_types_of_grafanas_schema(node_modules: Path) -> Non
 
 
 def test_grafanas_sdk_knows_every_key_of_the_dashboard_its_queries_and_annotations() -> None:
-    assert shutil.which("go"), "Grafana's SDK is a Go module, and Go is not installed"
+    programs.fetch(SDK)
     done = subprocess.run(
         ["go", "run", ".", configurations.CLIENTS / NAME],
         cwd=SDK,

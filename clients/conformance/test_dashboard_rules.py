@@ -5,7 +5,6 @@ clients/grafana/.lint excludes.
 """
 
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from clients.conformance import configurations
+from clients.conformance import configurations, programs
 from clients.conformance.dashboard import ALL, SDK, Panel, dashboard, filled_in, panels, queries, variables
-from clients.conformance.programs import built_prometheus
 from clients.conformance.prometheus import Prometheus, prometheus
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -58,7 +56,7 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parser]:
     folder = tmp_path_factory.mktemp("parser")
     config = folder / "prometheus.yml"
     config.write_text("global: {}")
-    with prometheus(built_prometheus(), config, folder / "data") as server:
+    with prometheus(programs.built_prometheus(), config, folder / "data") as server:
         yield Parser(server)
 
 
@@ -66,8 +64,8 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parser]:
 def units() -> set[str]:
     """Those that Grafana's SDK has names for."""
     command = ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/grafana/grafana-foundation-sdk/go"]
-    subprocess.run(["go", "mod", "download"], cwd=SDK, check=True)
-    folder = subprocess.run(command, cwd=SDK, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
+    programs.retried(["go", "mod", "download"], SDK)
+    folder = programs.retried(command, SDK).strip()
     return set(re.findall(r'= "(\S+)"', "".join(file.read_text() for file in Path(folder, "units").glob("*.go"))))
 
 

@@ -1,6 +1,8 @@
 """Every expression of the rules, the dashboard and the page, asked of a Prometheus that scraped the endpoint."""
 
+import contextlib
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -32,6 +34,9 @@ KNOWN_LABELS |= {"job", "instance"}
 NATIVE = {name for name, family in contract.FAMILIES.items() if family.type == "histogram"}
 # A record that is there only when it is true.
 CONDITION = "wafer:scrape_budget:used_up"
+# The demo's traffic rests for so long at most.
+LONGEST_PAUSE_SECONDS = 220
+SCRAPES_SECONDS = 30
 # Some queries look minutes back, and want more than one scrape there.
 SCRAPES = 6
 # What may be chosen on the dashboard: what stands for it in a query, and the endpoints that are then shown.
@@ -77,6 +82,7 @@ def evaluating(prometheus: Prometheus) -> Prometheus:
     prometheus.wait_for("wafer:data_age:seconds offset 1d")
     prometheus.wait_for_scrapes("wafer", SCRAPES)
     wait_for("every rule is evaluated", evaluated, DATA_SECONDS)
+    wait_for_counters(prometheus, "wafer")
     return prometheus
 
 
@@ -146,7 +152,8 @@ def test_requests_that_several_clients_saw_are_shown_once(scraping: Servers) -> 
     jobs = [job_of(one) for one in FORMATS]
     for job in jobs:
         wait_for_counters(scraping.newest, job)
-    now = time.time()
+    # Before now: a scrape that is under way has the time of its start.
+    now = time.time() - 20
     seen: dict[tuple[str, str], list[float]] = {}
     for one in scraping.newest.get("query", query=f"rate(wafer_requests_total[{RATE_INTERVAL}])", time=now)["result"]:
         key = (one["metric"]["endpoint"], one["metric"]["status_class"])
@@ -180,10 +187,18 @@ def test_choices_of_the_dashboard_have_values(prometheus: Prometheus) -> None:
 def check_shows(server: Prometheus, panel: Panel, expressions: list[str], label: str, endpoints: set[str]) -> None:
     """Each query has data; where endpoints are shown by themselves, of each of these and of no other."""
     for target, query in zip(panel["targets"], expressions, strict=True):
-        check_has_data(server, query)
-        shown = {one["metric"].get(label) for one in server.query(query)}
-        wanted = endpoints if f"{{{{{label}}}}}" in target["legendFormat"] else {None}
-        assert shown == wanted, f"it shows {shown}: {query}"
+        check_shown(server, query, label, endpoints if f"{{{{{label}}}}}" in target["legendFormat"] else {None})
+
+
+def check_shown(server: Prometheus, query: str, label: str, wanted: set[str] | set[None]) -> None:
+    poll(lambda: shown(server, query, label), wanted)
+    check_has_data(server, query)
+    found = shown(server, query, label)
+    assert found == wanted, f"it shows {found}: {query}"
+
+
+def shown(server: Prometheus, query: str, label: str) -> set[str | None]:
+    return {one["metric"].get(label) for one in server.query(query)}
 
 
 @pytest.mark.parametrize("query", queries_of_the_page(native=False))
@@ -199,12 +214,20 @@ def test_query_of_native_histograms_has_data(scraping: Servers, query: str) -> N
 
 
 def wait_for_counters(server: Prometheus, job: str, label: str = "endpoint") -> None:
-    """Until those of both endpoints have risen, which they do once a minute."""
+    """Until those of both endpoints have risen, which they do once a minute while there is traffic."""
     risen = f'sum by ({label}) (increase(wafer_requests_total{{job="{job}",{label}=~".+"}}[3m])) > 0'
-    server.wait_for(f"count({risen}) == 2")
+    server.wait_for(f"count({risen}) == 2", LONGEST_PAUSE_SECONDS + DATA_SECONDS)
+
+
+def poll(found: Callable[[], object], wanted: object) -> None:
+    """Until it is found, or a scrape that failed would have been made good by the next two. The check that follows says
+    what is wrong."""
+    with contextlib.suppress(TimeoutError):
+        wait_for("the next scrapes", lambda: found() == wanted, SCRAPES_SECONDS)
 
 
 def check_has_data(server: Prometheus, expression: str) -> None:
+    poll(lambda: bool(server.query(expression)), True)
     result = server.query(expression)
     assert result, f"no data: {expression}"
     for one in result:

@@ -11,7 +11,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from clients.conformance import configurations
+from clients.conformance import configurations, programs
 from clients.conformance.prometheus import Prometheus
 from clients.conformance.stack import CHAT, IDLE, Stack
 from loopback import ROOT
@@ -36,9 +36,7 @@ def keda(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where Go keeps KEDA's module."""
     assert shutil.which("go"), "KEDA's module comes with Go, which is not installed"
     command = ["go", "mod", "download", "-json", KEDA]
-    folder = tmp_path_factory.mktemp("module")
-    done = subprocess.run(command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE)
-    return Path(json.loads(done.stdout)["Dir"])
+    return Path(json.loads(programs.retried(command, tmp_path_factory.mktemp("module")))["Dir"])
 
 
 def closed(schema: Any) -> Any:
@@ -87,13 +85,14 @@ def test_calls_are_within_the_limit_and_workers_never_go_to_none() -> None:
 
 
 def test_locations_are_numbers_in_a_real_answer_and_null_where_the_page_says(stack: Stack) -> None:
+    programs.fetch(GJSON)
     for trigger in scaled_object("keda/metrics-api.yaml")["triggers"]:
         metadata = trigger["metadata"]
         for endpoint, kind in ((CHAT, "Number"), (IDLE, "Null")):
             url = metadata["url"].replace(configurations.ENDPOINTS[0], endpoint)
             url = url.replace(f"https://{configurations.HOST}", f"http://{stack.address}")
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {stack.new_key()}"})
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=30) as answer:
                 body = answer.read()
             command = ["go", "run", ".", metadata["valueLocation"]]
             read = subprocess.run(command, cwd=GJSON, input=body, check=True, stdout=subprocess.PIPE).stdout.decode()

@@ -13,9 +13,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from clients.conformance import configurations, contract
+from clients.conformance import configurations, contract, programs
 from clients.conformance.documented import INTERVAL, PARAMS, TIMEOUT
-from clients.conformance.programs import operator
 from clients.conformance.scrapes import operator_config
 from clients.conformance.test_keda import closed
 from clients.conformance.typescript import compile_types, literal
@@ -44,8 +43,7 @@ def test_objects_are_of_the_operators_types(node_modules: Path) -> None:
 def spec_schema(kind: str, version: str, folder: Path) -> Any:
     """Of the CRD in a version of the Operator's module."""
     command = ["go", "mod", "download", "-json", f"{OPERATOR}@{version}"]
-    done = subprocess.run(command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE)
-    crds = Path(json.loads(done.stdout)["Dir"]) / "example" / "prometheus-operator-crd"
+    crds = Path(json.loads(programs.retried(command, folder))["Dir"]) / "example" / "prometheus-operator-crd"
     crd = yaml.safe_load((crds / f"monitoring.coreos.com_{kind.lower()}s.yaml").read_text())
     [served] = crd["spec"]["versions"]
     return closed(served["schema"]["openAPIV3Schema"]["properties"]["spec"])
@@ -89,7 +87,7 @@ def test_the_operator_makes_a_scrape_of_an_object_as_the_others_do(name: str) ->
 def test_datadogs_operator_takes_the_cluster_check() -> None:
     text = configurations.read("datadog/cluster-check.yaml")
     for one, known in ((text, True), (text.replace("extraConfd", "extraConfig"), False)):
-        read = subprocess.run([operator()], input=one, text=True, capture_output=True, check=False)
+        read = subprocess.run([programs.operator()], input=one, text=True, capture_output=True, check=False)
         assert (read.returncode == 0) == known, read.stderr
 
 

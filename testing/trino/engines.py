@@ -10,7 +10,7 @@ from typing import Any
 
 import trino
 
-ANSWER_SECONDS = 120
+ANSWER_SECONDS = 600
 
 
 class Refusal(str):

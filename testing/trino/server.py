@@ -85,7 +85,7 @@ def serving(folder: Path) -> Iterator[int]:
     log = folder / "trino.log"
     launcher = server / "bin" / "launcher"
     with running([launcher, "-etc-dir", etc, "-data-dir", folder / "data", "-jvm-dir", java, "run"], log) as program:
-        program.wait_until("Trino has started", lambda: "SERVER STARTED" in log.read_text(), 120)
+        program.wait_until("Trino has started", lambda: "SERVER STARTED" in log.read_text(), 600)
         yield port
 
 
