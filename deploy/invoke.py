@@ -92,10 +92,7 @@ def running_function(folder: Path, name: str, stack: Addresses) -> Iterator[Send
     ]
 
     def listens() -> bool:
-        try:
-            http.client.HTTPConnection(address).connect()
-        except ConnectionRefusedError:
-            return False
+        http.client.HTTPConnection(address).connect()
         return True
 
     def send(event: bytes) -> Answer:
@@ -168,17 +165,17 @@ def invoke_and_check(folder: Path, event: Path, stack: Addresses) -> bool:
 
 
 def restart_between_calls(folder: Path, stack: Addresses) -> bool:
-    """Six calls of a key are let through, whichever process asks. Where that took so long that the first may have its
-    slot back, once more."""
+    """Six calls of a key are let through, whichever process asks. It is done again where it took so long that the first
+    may have its slot back."""
     # No other event calls this route with this key.
     event = (EVENTS / "json.json").read_bytes().replace(b"demo-dedicated-key", b"demo-metrics-key")
-    for _ in range(TRIES):
+    for left in reversed(range(TRIES)):
         started = time.monotonic()
         statuses = []
         for _ in range(7):
             with running_function(folder, "scrape", stack) as send:
                 statuses.append(send(event).get("statusCode"))
-        if time.monotonic() - started < SLOT_SECONDS:
+        if time.monotonic() - started < SLOT_SECONDS or not left:
             break
         time.sleep(SLOT_SECONDS)
     return report(statuses == [200] * 6 + [429], f"json.json in seven processes  {statuses}")

@@ -120,11 +120,8 @@ class MiniStack:
 
     def answers(self) -> bool:
         connection = http.client.HTTPConnection(self.address, timeout=30)
-        try:
-            connection.request("GET", "/_ministack/health")
-            return connection.getresponse().status == 200
-        except ConnectionRefusedError:
-            return False
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status == 200
 
 
 def documented(heading: str) -> str:

@@ -18,7 +18,7 @@ const JSON: &str = "/v1/endpoints/metrics";
 pub async fn measure_all() {
     let calls: usize = std::env::var("CALLS").map_or(300, |calls| calls.parse().unwrap());
     let database = Database::start(calls);
-    let plain = calls::client(database.address);
+    let plain = calls::impatient_client(database.address);
     let cases = tables::cases();
 
     println!(

@@ -83,7 +83,7 @@ struct Recorded {
 
 async fn record(case: &str, view: &str) -> Recorded {
     let database = Database::start(1);
-    let wire = calls::client(database.address);
+    let wire = calls::impatient_client(database.address);
     let cases = tables::cases();
     let case = cases.iter().find(|other| other.name == case).unwrap();
     let query = format!("endpoint={}&view={view}", case.hosts.join(","));

@@ -21,7 +21,7 @@ const FLOOD: usize = 4;
 #[tokio::main(flavor = "current_thread")]
 pub async fn measure() {
     let database = Database::start(KEYS * SLOTS);
-    let service = calls::scrape(&calls::client(database.address));
+    let service = calls::scrape(&calls::impatient_client(database.address));
     println!(
         "| calls | at once | good scrapes a second | p50 of the good ms | p99 of the good ms |\n|---|---|---|---|---|"
     );

@@ -104,21 +104,19 @@ def digest(*parts: bytes) -> str:
 
 
 def build(what: str, folder: Path, *arguments: str, module: Path | None = None) -> None:
-    if not shutil.which("go"):
-        raise RuntimeError(f"{what} is built here, and Go is not installed")
-    retried(["go", "install", *arguments], module, GOBIN=str(folder))
+    retried(what, ["go", "install", *arguments], module, GOBIN=str(folder))
 
 
 @functools.cache
 def fetch(module: Path) -> None:
     """What the program of a Go module needs, so that it can be run."""
-    if not shutil.which("go"):
-        raise RuntimeError(f"{module.name} is a Go module, and Go is not installed")
-    retried(["go", "list", "-deps", "."], module)
+    retried(f"the module {module.name}", ["go", "list", "-deps", "."], module)
 
 
-def retried(command: list[str], folder: Path | None, **environment: str) -> str:
-    """What a command prints that downloads, and is given another try where it fails: a connection may break."""
+def retried(what: str, command: list[str], folder: Path | None, **environment: str) -> str:
+    """What a command that downloads prints. It is tried again where it fails: a connection may break."""
+    if not shutil.which(command[0]):
+        raise RuntimeError(f"{what} takes {command[0]}, which is not installed")
     for left in reversed(range(DOWNLOAD_TRIES)):
         done = subprocess.run(
             command, cwd=folder, env=os.environ | environment, text=True, capture_output=True, check=False
@@ -127,7 +125,7 @@ def retried(command: list[str], folder: Path | None, **environment: str) -> str:
             return done.stdout
         if left:
             time.sleep(DOWNLOAD_PAUSE_SECONDS)
-    raise RuntimeError(f"{' '.join(command)} fails:\n{(done.stdout + done.stderr)[-2000:]}")
+    raise RuntimeError(f"{what}: {' '.join(command)} fails:\n{(done.stdout + done.stderr)[-2000:]}")
 
 
 def unpacked(name: str, package: str, folder: Path, options: Sequence[str] = ()) -> Path:
@@ -175,7 +173,7 @@ def newest_release(folder: Path) -> list[str]:
 
 
 def apt_get(folder: Path, *arguments: str) -> str:
-    # An index that does not come is no error by itself.
+    # By default an index that does not come is only a warning.
     command = ["apt-get", "-q", "-o", f"Acquire::Retries={DOWNLOAD_TRIES}", "-o", "APT::Update::Error-Mode=any"]
     command += arguments
     done = subprocess.run(command, check=True, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ Result = list[dict[str, Any]]
 
 
 class Outcome(NamedTuple):
-    """Of a scrape: when it began, in Unix seconds, and how long it took."""
+    """Of a scrape: when it began, in Unix seconds, whether it succeeded, and how long it took."""
 
     at: float
     is_up: bool
@@ -76,6 +76,7 @@ class Prometheus:
     def outcomes(self, job: str, minutes: int) -> list[Outcome]:
         """Of the scrapes of a job with one target, in order."""
         found = self.query(f'{{__name__=~"up|scrape_duration_seconds",job="{job}"}}[{minutes}m]')
+        assert len(found) == 2, f"{job} has not one target but {len(found) / 2:g}"
         values = {one["metric"]["__name__"]: one["values"] for one in found}
         pairs = zip(values["up"], values["scrape_duration_seconds"], strict=True)
         return [Outcome(at, up == "1", float(seconds)) for (at, up), (_, seconds) in pairs]

@@ -58,7 +58,8 @@ class RequestLog:
     def states(self, window_end: float) -> Iterator[State]:
         """Those in which a scrape may be whose window ends there.
 
-        What a refresh has counted is there a moment before the window's end moves, by two minutes where one was late.
+        What a refresh has counted is there a moment before the window's end moves: by one minute, or by two where a
+        refresh was late.
         """
         for ended_before in (window_end, window_end + REFRESH_SECONDS, window_end + 2 * REFRESH_SECONDS):
             earliest = ended_before + SETTLE_SECONDS

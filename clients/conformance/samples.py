@@ -89,7 +89,7 @@ def increase(samples: Sequence[tuple[float, float]], start: float, end: float) -
 
 
 def unexplained_failures(outcomes: Sequence[Outcome]) -> list[float]:
-    """The times of scrapes that failed, but of those that the rate limit may have refused.
+    """The times of scrapes that failed, but for those that the rate limit may have refused.
 
     It lets six through in 59 s. A machine that pauses makes a call late, which then holds its slot for longer than its
     turn: at most as if it had come when it ended.
@@ -108,11 +108,8 @@ def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str]
     """For each scrape what of the log had been counted: a state with which all figures that are stored agree, as
     differences to the first scrape."""
 
-    def rise(earlier: Figures, later: Figures) -> Figures:
-        # A difference of two Counters leaves out what falls: a state with fewer rows would agree.
-        rise = Counter({key: value for key, value in later.items() if is_stored(key[0])})
-        rise.subtract({key: value for key, value in earlier.items() if is_stored(key[0])})
-        return rise
+    def stored(figures: Figures) -> Figures:
+        return Counter({key: value for key, value in figures.items() if is_stored(key[0])})
 
     first, *later = scrapes
     problems = []
@@ -120,7 +117,8 @@ def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str]
         found = [base]
         for scrape in later:
             risen = rise(first.figures, scrape.figures)
-            candidates = {state: rise(log.figures(base), log.figures(state)) for state in log.states(scrape.window_end)}
+            counted = stored(log.figures(base))
+            candidates = {state: rise(counted, stored(log.figures(state))) for state in log.states(scrape.window_end)}
             agreeing = [state for state, figures in candidates.items() if figures == risen]
             if not agreeing:
                 off = min((differences(risen, figures) for figures in candidates.values()), key=len)
@@ -130,6 +128,11 @@ def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str]
         else:
             return found
     raise AssertionError(f"the rows say otherwise, whenever they were counted: {min(problems, key=len)}")
+
+
+def rise(earlier: Figures, later: Figures) -> Figures:
+    """A difference of two Counters leaves out what falls: a state with fewer rows would agree."""
+    return Counter({key: later[key] - earlier[key] for key in earlier.keys() | later.keys()})
 
 
 def differences(risen: Figures, wanted: Figures) -> list[str]:

@@ -62,7 +62,8 @@ def collector_client(stack: Stack, folder: Path, key_file: Path) -> Iterator[Cli
     with collector(stack.address, folder, key_file) as (running, received):
 
         def is_up() -> bool:
-            return [scrape.values.get(("up", frozenset())) for scrape in received.scrapes()][-1:] == [1]
+            scrapes = received.scrapes()
+            return bool(scrapes) and scrapes[-1].values.get(("up", frozenset())) == 1
 
         yield Client(is_up, running.log.read_text)
 

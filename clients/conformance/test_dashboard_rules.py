@@ -64,8 +64,8 @@ def parser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parser]:
 def units() -> set[str]:
     """Those that Grafana's SDK has names for."""
     command = ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/grafana/grafana-foundation-sdk/go"]
-    programs.retried(["go", "mod", "download"], SDK)
-    folder = programs.retried(command, SDK).strip()
+    programs.retried("Grafana's SDK", ["go", "mod", "download"], SDK)
+    folder = programs.retried("Grafana's SDK", command, SDK).strip()
     return set(re.findall(r'= "(\S+)"', "".join(file.read_text() for file in Path(folder, "units").glob("*.go"))))
 
 

@@ -36,6 +36,7 @@ NATIVE = {name for name, family in contract.FAMILIES.items() if family.type == "
 CONDITION = "wafer:scrape_budget:used_up"
 # The demo's traffic rests for so long at most.
 LONGEST_PAUSE_SECONDS = 220
+# Two scrapes of the client that scrapes least often.
 SCRAPES_SECONDS = 30
 # Some queries look minutes back, and want more than one scrape there.
 SCRAPES = 6

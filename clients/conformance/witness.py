@@ -17,7 +17,7 @@ from loopback.serving import Handler, served
 
 Values = dict[Series, float]
 
-# Heartbeats come every 10 s: scrapes as often would meet one each time, once they do.
+# Heartbeats come every 10 s: if scrapes came as often, all would meet one once one did.
 ODD_INTERVAL = "13s"
 # It is another one for each key.
 BUDGET = "wafer_scrape_budget_remaining"

@@ -101,7 +101,7 @@ pub enum QueryError {
     /// The time given ran out, and the query was stopped.
     #[error("query {id} stopped: no time left")]
     OutOfTime { id: String },
-    /// The time given ran out before Athena said that it has the query. If it has, the workgroup's own limit ends it.
+    /// The time given ran out before Athena said that it has the query. If it has, the query runs to its end unread.
     #[error("query not started: no time left")]
     NotStarted,
     #[error("the answer of query {id} cannot be read")]
@@ -121,7 +121,7 @@ impl RequestLogs {
     /// Runs a query of [`query::minutes`].
     ///
     /// # Errors
-    /// When it has not succeeded by the deadline; it is stopped then.
+    /// When it has not succeeded by the deadline; if it was started, it is stopped then.
     pub async fn minutes(&self, text: String, deadline: Instant) -> Result<Answer<'_, MinuteRow>, QueryError> {
         self.run(text, deadline).await
     }

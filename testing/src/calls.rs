@@ -19,7 +19,8 @@ use wafer_metrics::stores::aws;
 use crate::keys::{CHAT, DEDICATED_KEY};
 use crate::sdk_config;
 
-/// A client as the answering function has it, but that waits as long as a call takes: a busy machine changes nothing.
+/// A client as the answering function has it, but one that waits as long as a call takes: so a busy machine changes
+/// nothing.
 pub fn client(address: SocketAddr) -> Client {
     patient(&aws::dynamodb_for_scrape(&sdk_config(address)))
 }
@@ -29,7 +30,7 @@ pub fn refresh_client(address: SocketAddr) -> Client {
     patient(&aws::dynamodb_for_refresh(&sdk_config(address)))
 }
 
-/// The refresh's client of Athena, as patient.
+/// The refresh's client of Athena, just as patient.
 pub fn athena_client(address: SocketAddr) -> aws_sdk_athena::Client {
     let config = aws::athena(&sdk_config(address)).config().to_builder();
     aws_sdk_athena::Client::from_conf(config.timeout_config(TimeoutConfig::disabled()).build())
@@ -39,7 +40,7 @@ fn patient(client: &Client) -> Client {
     Client::from_conf(client.config().to_builder().timeout_config(TimeoutConfig::disabled()).build())
 }
 
-/// A client as the function has it, whose calls time out.
+/// A client as the answering function has it, with its time limits.
 pub fn impatient_client(address: SocketAddr) -> Client {
     aws::dynamodb_for_scrape(&sdk_config(address))
 }

@@ -30,6 +30,7 @@ async fn answered(hanging: &str, timeout: &str, status: i64, seconds: Range<f64>
         let proxy = Proxy::to(dynamodb().await).await;
         proxy.breaks(hanging, Fault::Hangs);
         let answer = timed(&proxy, Some(timeout)).await;
+        assert!(answer.1 >= seconds.start, "{hanging} {timeout}: {answer:?} is too early");
         if answer.0 == status && seconds.contains(&answer.1) {
             return proxy;
         }

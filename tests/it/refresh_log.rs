@@ -10,10 +10,8 @@ use testing::captured_log::lines_with;
 use testing::clock::Clock;
 use testing::logs::Row;
 use testing::proxy::{Fault, Proxy};
-use testing::sdk_config;
 use wafer_metrics::refresh::Refresh;
 use wafer_metrics::settings::RefreshSettings;
-use wafer_metrics::stores::aws;
 use wafer_metrics::stores::request_logs::Polling;
 use wafer_metrics::telemetry::metrics;
 
@@ -35,8 +33,8 @@ async fn line_of_run(proxy: &Proxy, athena: &Proxy, now: Timestamp, time: Durati
     let given = |name: &str| name.ends_with("_TABLE") || name.starts_with("ATHENA_");
     let settings =
         RefreshSettings::from_lookup(|name| given(name).then(|| name.trim_end_matches("_TABLE").to_lowercase()));
-    let athena = aws::athena(&sdk_config(athena.address));
-    let refresh = Refresh::new(settings.unwrap(), athena, Polling::default(), client(proxy.address));
+    let (athena, dynamodb) = (athena_client(athena.address), refresh_client(proxy.address));
+    let refresh = Refresh::new(settings.unwrap(), athena, Polling::default(), dynamodb);
     let mut context = invocation("wafer-metrics-refresh");
     context.deadline = u64::try_from(now.as_millisecond()).unwrap() + u64::try_from(time.as_millis()).unwrap();
     let event = serde_json::from_str(include_str!("../../events/schedule.json")).unwrap();

@@ -91,8 +91,8 @@ impl Fixture {
         Refresh::new(settings, athena, Polling::default(), calls::refresh_client(self.dynamodb.address))
     }
 
-    /// Refreshes until nothing is left to do, in runs no longer than on Lambda: time passes for a run, and stands still
-    /// for Athena.
+    /// Refreshes until nothing is left to do, in runs no longer than on Lambda, since time passes for a run and stands
+    /// still for Athena.
     pub async fn catch_up(&self, refresh: &Refresh, now: Timestamp) -> Report {
         self.clock.set(now);
         loop {

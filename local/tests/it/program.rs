@@ -12,7 +12,7 @@ use crate::http;
 
 const PATIENCE: Duration = Duration::from_mins(3);
 /// Room for a busy machine: what does not end by the signal never does.
-const AT_ONCE: Duration = Duration::from_secs(30);
+const TO_END: Duration = Duration::from_secs(30);
 const FREE_PORTS: [&str; 3] = ["--listen=:0", "--dynamodb=:0", "--athena=:0"];
 
 /// The program, in a temporary folder of its own.
@@ -94,7 +94,7 @@ impl Program {
             if let Some(status) = self.process.try_wait().unwrap() {
                 return (status, std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap()));
             }
-            assert!(start.elapsed() < AT_ONCE, "it still runs after {signal}");
+            assert!(start.elapsed() < TO_END, "it still runs after {signal}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
