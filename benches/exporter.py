@@ -1,4 +1,4 @@
-"""A small exporter, like many in use: one query over 24 h, cached for a minute.
+"""A small exporter of the usual kind: it runs one query over 24 h and caches the result for a minute.
 
 python -m benches.exporter ATHENA_URL QUERY
 """

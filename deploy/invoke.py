@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from deploy import SLOT_SECONDS
 from loopback import ROOT
 from loopback.local_stack import ENVIRONMENT, Addresses, local_stack
 from loopback.processes import Command, end_on_termination, free_address, running
@@ -57,8 +58,6 @@ STATUSES = {
     "wrong-method": 405,
     "wrong-path": 404,
 }
-# So long a call holds its slot of the limit.
-SLOT_SECONDS = 59
 TRIES = 3
 # What a 200 holds, where it is not a scrape of the window.
 CONTENTS = {

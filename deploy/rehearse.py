@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from deploy import previous, request_logs
+from deploy import SLOT_SECONDS, previous, request_logs
 from deploy.ministack import Answer, MiniStack, documented, ministack
 from deploy.request_logs import Row
 from loopback import ROOT
@@ -42,8 +42,6 @@ WATCHING_KEYS = 12
 # What the function answers where DynamoDB is too slow, or the figures too old.
 SLOW = ("502 summary_failed", "503 unavailable", "504 summary_timeout")
 SLOW_SECONDS = 60
-# So long a call holds its slot of the limit.
-SLOT_SECONDS = 59
 TRIES = 3
 
 STARTED = time.monotonic()

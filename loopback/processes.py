@@ -32,7 +32,7 @@ def free_address() -> str:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def wait_for(what: str, poll: Callable[[], Found], seconds: float, pause: float = 1.0) -> Found:
+def wait_for(what: str, poll: Callable[[], Found | None], seconds: float, pause: float = 1.0) -> Found:
     """What `poll` returns once that is true. A refused connection counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:

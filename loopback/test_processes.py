@@ -25,7 +25,7 @@ def test_a_program_that_ends_early_is_reported_at_once_with_what_it_said(tmp_pat
 
 
 def test_a_program_that_is_never_ready_is_reported_with_what_it_said(tmp_path: Path) -> None:
-    with running(["sh", "-c", "echo waiting; sleep 60"], tmp_path / "log") as program:
+    with running(["sh", "-c", "echo waiting; sleep 600"], tmp_path / "log") as program:
         program.wait_until("it waits", lambda: "waiting" in program.log.read_text(), 60)
         with pytest.raises(TimeoutError, match="the program is ready") as raised:
             program.wait_until("the program is ready", lambda: False, 0.5)
@@ -34,7 +34,7 @@ def test_a_program_that_is_never_ready_is_reported_with_what_it_said(tmp_path: P
 
 def test_what_a_program_started_ends_with_it(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with running(["sh", "-c", "sleep 60 & echo $!; wait"], log) as program:
+    with running(["sh", "-c", "sleep 600 & echo $!; wait"], log) as program:
         program.wait_until("it says what it started", lambda: log.read_text().endswith("\n"), 60)
     child = int(log.read_text())
     wait_for("the child ends", lambda: not is_running(child), 60, pause=0.1)

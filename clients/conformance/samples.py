@@ -114,10 +114,9 @@ def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str]
     first, *later = scrapes
     problems = []
     for base in log.states(first.window_end):
-        found = [base]
+        counted, found = stored(log.figures(base)), [base]
         for scrape in later:
             risen = rise(first.figures, scrape.figures)
-            counted = stored(log.figures(base))
             candidates = {state: rise(counted, stored(log.figures(state))) for state in log.states(scrape.window_end)}
             agreeing = [state for state, figures in candidates.items() if figures == risen]
             if not agreeing:
@@ -131,7 +130,7 @@ def states(log: RequestLog, scrapes: Sequence[Scrape], is_stored: Callable[[str]
 
 
 def rise(earlier: Figures, later: Figures) -> Figures:
-    """A difference of two Counters leaves out what falls: a state with fewer rows would agree."""
+    """Also of what falls, which a difference of two Counters leaves out: a state with fewer rows would agree."""
     return Counter({key: later[key] - earlier[key] for key in earlier.keys() | later.keys()})
 
 

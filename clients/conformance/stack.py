@@ -6,16 +6,17 @@ import secrets
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clients.conformance import contract
 
 # When keys expire: all at one time, so that they have the same figures.
 IN_A_MONTH = int(time.time()) + 30 * 24 * 3600
-# A busy machine may take its time.
 SCRAPE_TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
+# A busy machine may take its time.
 PATIENT = {SCRAPE_TIMEOUT: "20"}
 CHAT, CODE, IDLE = "chat.demo.example", "code.demo.example", "idle.demo.example"
 
@@ -76,31 +77,27 @@ class Stack:
         self, *endpoints: str, view: str | None = None, accept: str | None = None, key: str | None = None
     ) -> Scrape:
         query = "&".join([f"endpoint={endpoint}" for endpoint in endpoints] + [f"view={view}"] * bool(view))
-        headers = {**PATIENT, "Authorization": f"Bearer {key or self.new_key()}"}
-        if accept:
-            headers["Accept"] = accept
-        request = urllib.request.Request(f"http://{self.address}{contract.PATH}?{query}", headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        headers = {"Accept": accept} if accept else None
+        with self.call(f"{contract.PATH}?{query}", key or self.new_key(), headers) as answer:
             return Scrape(answer.read(), answer.headers["Content-Type"])
+
+    def call(self, path: str, key: str, headers: Mapping[str, str] | None = None) -> Any:
+        """The answer to a call that is not hurried."""
+        sent = {**PATIENT, "Authorization": f"Bearer {key}", **(headers or {})}
+        return urllib.request.urlopen(urllib.request.Request(f"http://{self.address}{path}", headers=sent), timeout=30)
 
     def calls_left(self, path: str, key: str) -> int:
         """As one more call says, admitted or not."""
-        request = urllib.request.Request(
-            f"http://{self.address}{path}", headers={**PATIENT, "Authorization": f"Bearer {key}"}
-        )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with self.call(path, key) as answer:
                 headers = answer.headers
         except urllib.error.HTTPError as refusal:
             headers = refusal.headers
         return int(headers["RateLimit"].partition("r=")[2].partition(";")[0])
 
     def status(self, path: str, key: str) -> int:
-        request = urllib.request.Request(
-            f"http://{self.address}{path}", headers={**PATIENT, "Authorization": f"Bearer {key}"}
-        )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with self.call(path, key) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as refusal:
             return refusal.code

@@ -21,6 +21,8 @@ REFRESH_SECONDS = 12
 SCRAPE_SECONDS = 60
 FORMATS = ("text", "native")
 ENDPOINTS = [CHAT, *(f"h{number:02}.example" for number in range(41))]
+# Of 20 endpoints at most.
+GROUPS = 3
 TAKEN, ADDED = ENDPOINTS[-1], "h41.example"
 
 
@@ -75,7 +77,7 @@ def test_prometheus_follows_the_endpoints_of_a_key_without_a_restart(stack: Stac
     server = discovering.server
     wait_for("all endpoints", lambda: all_have(server, set(ENDPOINTS)), 2 * SCRAPE_SECONDS)
     for job in FORMATS:
-        assert server.value(f'count(up{{job="{job}"}})') == 3, job
+        assert server.value(f'count(up{{job="{job}"}})') == GROUPS, job
 
     changed = {*ENDPOINTS, ADDED} - {TAKEN}
     for key in discovering.keys.values():
@@ -100,7 +102,7 @@ def scraped(server: Prometheus) -> set[str]:
 
 def test_prometheus_counts_what_discovery_refuses_and_keeps_its_targets(stack: Stack, discovering: Discovering) -> None:
     server = discovering.server
-    before = wait_for("targets", lambda: len(server.query("up")), 2 * SCRAPE_SECONDS)
+    wait_for("all targets", lambda: len(server.query("up")) == GROUPS * len(FORMATS), 2 * SCRAPE_SECONDS)
     assert failures(server) == 0
 
     def takes_a_slot_and_sees_a_failure() -> bool:
@@ -109,7 +111,7 @@ def test_prometheus_counts_what_discovery_refuses_and_keeps_its_targets(stack: S
 
     # What is free is taken before Prometheus comes.
     wait_for("a failure", takes_a_slot_and_sees_a_failure, 2 * SCRAPE_SECONDS, pause=0.2)
-    assert len(server.query("up")) == before
+    assert len(server.query("up")) == GROUPS * len(FORMATS)
 
 
 def failures(server: Prometheus) -> float:

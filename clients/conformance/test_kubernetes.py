@@ -43,11 +43,8 @@ def test_objects_are_of_the_operators_types(node_modules: Path) -> None:
 def spec_schema(kind: str, version: str, folder: Path) -> Any:
     """Of the CRD in a version of the Operator's module."""
     command = ["go", "mod", "download", "-json", f"{OPERATOR}@{version}"]
-    crds = (
-        Path(json.loads(programs.retried("the Operator", command, folder))["Dir"])
-        / "example"
-        / "prometheus-operator-crd"
-    )
+    module = json.loads(programs.retried("the Operator", command, folder))
+    crds = Path(module["Dir"], "example", "prometheus-operator-crd")
     crd = yaml.safe_load((crds / f"monitoring.coreos.com_{kind.lower()}s.yaml").read_text())
     [served] = crd["spec"]["versions"]
     return closed(served["schema"]["openAPIV3Schema"]["properties"]["spec"])

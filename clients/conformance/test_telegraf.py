@@ -24,11 +24,9 @@ def test_telegraf_reads_every_series_with_its_value_and_type(stack: Stack, tmp_p
             return found if seen.saw(found[0]) else None
 
         try:
-            found = wait_for("a scrape with the right values", last_where_seen, SECONDS)
+            values, types = wait_for("a scrape with the right values", last_where_seen, SECONDS)
         except TimeoutError as problem:
             problem.add_note(seen.differences(last()[0]) + program.last_lines())
             raise
-    assert found
-    values, types = found
     contract.assert_same_series(values, contract.series([CHAT, CODE]))
     assert types == contract.TYPES

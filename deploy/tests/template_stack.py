@@ -46,7 +46,7 @@ def status_at_end(aws: MiniStack, name: str) -> str:
         found = str(stack["StackStatus"])
         return None if found.endswith("IN_PROGRESS") else found
 
-    return wait_for(f"the stack {name} has ended", status, 600, pause=0.2) or ""
+    return wait_for(f"the stack {name} has ended", status, 600, pause=0.2)
 
 
 def user(aws: MiniStack, name: str, policy: dict[str, Any]) -> Credentials:

@@ -146,7 +146,7 @@ impl Course {
         self.plan_rest();
     }
 
-    /// The next after now, also where steps have taken longer than until the one that was planned.
+    /// The next after now: a step may have taken until after the one that was planned.
     fn plan_rest(&mut self) {
         let second = self.now().as_second() - SETTLE_SECONDS;
         let next = (second / REST_SECONDS + 1) * REST_SECONDS + SETTLE_SECONDS;
